@@ -1,0 +1,182 @@
+using System.Text.Json.Serialization;
+
+namespace Sentry.Control;
+
+/// <summary>
+/// What agent and sentry say to each other: length-prefixed JSON frames over a Unix stream socket that the sentry is born with, descriptors
+/// riding along as SCM_RIGHTS. The agent sends requests, each answered by one <see cref="Reply"/> with the same id; the sentry sends
+/// events (id 0). A request names how many descriptors come with it and in what order.
+/// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(StartRequest), "start")]
+[JsonDerivedType(typeof(RestoreRequest), "restore")]
+[JsonDerivedType(typeof(ExecRequest), "exec")]
+[JsonDerivedType(typeof(SignalRequest), "signal")]
+[JsonDerivedType(typeof(CheckpointRequest), "checkpoint")]
+[JsonDerivedType(typeof(InspectRequest), "inspect")]
+[JsonDerivedType(typeof(Reply), "reply")]
+[JsonDerivedType(typeof(ProcessExited), "process-exited")]
+[JsonDerivedType(typeof(SavePointReached), "save-point")]
+[JsonDerivedType(typeof(DumpFinished), "dump-finished")]
+[JsonDerivedType(typeof(SentryReady), "ready")]
+public abstract record ControlMessage
+{
+    /// <summary>Chosen by the sender of a request; 0 in events.</summary>
+    public long Id { get; init; }
+
+    /// <summary>How many descriptors come with the frame.</summary>
+    public int Descriptors { get; init; }
+}
+
+/// <summary>A program to run.</summary>
+public sealed record ProgramSpec
+{
+    public required string[] Arguments { get; init; }
+
+    /// <summary>NAME=value.</summary>
+    public required string[] Environment { get; init; }
+
+    public string WorkingDirectory { get; init; } = "/";
+
+    public uint Uid { get; init; }
+
+    public uint Gid { get; init; }
+}
+
+/// <summary>Starts the first program of an empty sentry. Descriptors: gofer socket, standard input, output, error, strace output (if <see cref="Strace"/>).</summary>
+public sealed record StartRequest : ControlMessage
+{
+    public required ProgramSpec Program { get; init; }
+
+    public string HostName { get; init; } = "sandbox";
+
+    public bool Strace { get; init; }
+
+    /// <summary>Raise <see cref="SavePointReached"/> at these guest call numbers (the test aid --save-at-call); -1 for none.</summary>
+    public int SaveAtCall { get; init; } = -1;
+}
+
+/// <summary>Starts another program in a running sandbox. Descriptors: standard input, output, error. The reply's <see cref="Reply.Pid"/> is its process id.</summary>
+public sealed record ExecRequest : ControlMessage
+{
+    public required ProgramSpec Program { get; init; }
+}
+
+/// <summary>Sends a signal to a process, or to all when <see cref="Pid"/> is 0.</summary>
+public sealed record SignalRequest : ControlMessage
+{
+    public int Pid { get; init; }
+
+    public int Signal { get; init; }
+}
+
+/// <summary>Saves the sandbox. Descriptors: a file for the kernel state, a file for the memory (both empty, read-write). The reply comes when the state
+/// is written and the guest runs again (or is stopped for good); <see cref="DumpFinished"/> when the memory file is whole as well.</summary>
+public sealed record CheckpointRequest : ControlMessage
+{
+    /// <summary>False: the sandbox ends when the dump is finished.</summary>
+    public bool LeaveRunning { get; init; }
+}
+
+/// <summary>Restores into an empty sentry. Descriptors: gofer socket, state file, memory file (read-only, never changes), standard input, output, error
+/// of the first program, then three for each of <see cref="ExecStreams"/>, then strace output (if <see cref="Strace"/>).</summary>
+public sealed record RestoreRequest : ControlMessage
+{
+    /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
+    public int[] ExecStreams { get; init; } = [];
+
+    public bool Strace { get; init; }
+
+    public int SaveAtCall { get; init; } = -1;
+}
+
+/// <summary>Asks for <see cref="Reply.Inspection"/>.</summary>
+public sealed record InspectRequest : ControlMessage;
+
+/// <summary>The answer to a request.</summary>
+public sealed record Reply : ControlMessage
+{
+    /// <summary>Null on success, else one line for the user.</summary>
+    public string? Error { get; init; }
+
+    public int Pid { get; init; }
+
+    /// <summary>How long the guest stood still, ns (checkpoint); time from request to runnable, ns (restore).</summary>
+    public long PauseNanoseconds { get; init; }
+
+    public SandboxInspection? Inspection { get; init; }
+
+    /// <summary>Of a checkpoint: the files of the base tree on which the image depends.</summary>
+    public BaseFile[] BaseFiles { get; init; } = [];
+}
+
+/// <summary>A file of the read-only base tree that is open or mapped in an image.</summary>
+public sealed record BaseFile
+{
+    public required string Path { get; init; }
+
+    public long Size { get; init; }
+
+    /// <summary>ns since 1970; with the size a quick test whether a cached hash still holds.</summary>
+    public long ModifyTime { get; init; }
+}
+
+/// <summary>What is going on inside.</summary>
+public sealed record SandboxInspection
+{
+    public ProcessInspection[] Processes { get; init; } = [];
+
+    /// <summary>Unimplemented calls made so far, by name.</summary>
+    public Dictionary<string, long> UnimplementedCalls { get; init; } = [];
+
+    public long SystemCalls { get; init; }
+
+    public int SentryThreads { get; init; }
+}
+
+public sealed record ProcessInspection
+{
+    public int Pid { get; init; }
+
+    public int ParentPid { get; init; }
+
+    public required string Name { get; init; }
+
+    public int Threads { get; init; }
+
+    public string State { get; init; } = "";
+
+    public string[] Arguments { get; init; } = [];
+}
+
+/// <summary>Event: a program started by start or exec has ended; <see cref="Pid"/> 1 ends the sandbox.</summary>
+public sealed record ProcessExited : ControlMessage
+{
+    public int Pid { get; init; }
+
+    /// <summary>As wait4(2) reports it.</summary>
+    public int WaitStatus { get; init; }
+}
+
+/// <summary>Event: the guest made the call asked for by SaveAtCall; it waits until a checkpoint is made and restored (or Resume: an empty signal request).</summary>
+public sealed record SavePointReached : ControlMessage;
+
+/// <summary>Event: the memory file of the last checkpoint is whole, or why it is not.</summary>
+public sealed record DumpFinished : ControlMessage
+{
+    public string? Error { get; init; }
+
+    /// <summary>Where in the memory file there is data; the rest is holes. Pairs of offset and length, ascending.</summary>
+    public long[] DataRanges { get; init; } = [];
+}
+
+/// <summary>Event: the sentry has started and waits for start or restore.</summary>
+public sealed record SentryReady : ControlMessage
+{
+    public required string Platform { get; init; }
+}
+
+/// <summary>The codec of <see cref="ControlMessage"/>.</summary>
+[JsonSerializable(typeof(ControlMessage))]
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault)]
+public sealed partial class ControlJson : JsonSerializerContext;

@@ -1,0 +1,68 @@
+namespace Sentry.Kernel.Events;
+
+/// <summary>Readiness of a file, the bits of poll(2) and epoll(7).</summary>
+[Flags]
+public enum PollEvents
+{
+    None = 0,
+    In = 0x001,
+    Pri = 0x002,
+    Out = 0x004,
+    Err = 0x008,
+    Hup = 0x010,
+    Nval = 0x020,
+    RdNorm = 0x040,
+    RdBand = 0x080,
+    WrNorm = 0x100,
+    WrBand = 0x200,
+    Msg = 0x400,
+    RdHup = 0x2000,
+    ReadMask = In | RdNorm,
+    WriteMask = Out | WrNorm,
+    All = -1,
+}
+
+/// <summary>Told when something it waits for may have happened. Must not change the queue's owner from within.</summary>
+public interface IWaiter
+{
+    void OnWake(WaitQueue queue, PollEvents events);
+}
+
+/// <summary>Those who wait for an object to change, in the order of their coming. Never saved: after a restore blocked calls are tried
+/// again and register again, epoll items register in <see cref="RestorePhase.Links"/>.</summary>
+public sealed class WaitQueue
+{
+    private List<(IWaiter Waiter, PollEvents Events)>? _waiters;
+
+    public bool IsEmpty => _waiters is null || _waiters.Count == 0;
+
+    public void Add(IWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup));
+
+    public void Remove(IWaiter waiter)
+    {
+        if (_waiters is null)
+            return;
+        for (int i = _waiters.Count - 1; i >= 0; i--)
+        {
+            if (ReferenceEquals(_waiters[i].Waiter, waiter))
+                _waiters.RemoveAt(i);
+        }
+    }
+
+    /// <summary>Tells every waiter that is interested in any of <paramref name="events"/>. Waiters stay until they remove themselves.</summary>
+    public void Wake(PollEvents events = PollEvents.All)
+    {
+        if (_waiters is null)
+            return;
+        for (int i = 0; i < _waiters.Count; i++)
+        {
+            (IWaiter waiter, PollEvents wanted) = _waiters[i];
+            if ((wanted & events) == 0)
+                continue;
+            int count = _waiters.Count;
+            waiter.OnWake(this, events);
+            if (_waiters.Count < count)
+                i -= count - _waiters.Count;
+        }
+    }
+}

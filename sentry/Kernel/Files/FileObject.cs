@@ -1,0 +1,160 @@
+namespace Sentry.Kernel.Files;
+
+/// <summary>Flags of open(2) and fcntl(F_GETFL) on x86-64.</summary>
+[Flags]
+public enum OpenFlags
+{
+    ReadOnly = 0,
+    WriteOnly = 1,
+    ReadWrite = 2,
+    AccessMode = 3,
+    Create = 0x40,
+    Exclusive = 0x80,
+    NoCtty = 0x100,
+    Truncate = 0x200,
+    Append = 0x400,
+    NonBlock = 0x800,
+    DSync = 0x1000,
+    Async = 0x2000,
+    Direct = 0x4000,
+    LargeFile = 0x8000,
+    Directory = 0x10000,
+    NoFollow = 0x20000,
+    NoAtime = 0x40000,
+    CloseOnExec = 0x80000,
+    Sync = 0x101000,
+    Path = 0x200000,
+    TmpFile = 0x410000,
+}
+
+/// <summary>A piece of a host file that backs a piece of a guest file, for mmap(2).</summary>
+public readonly record struct HostExtent(ulong FileOffset, ulong Length, int HostDescriptor, long HostOffset);
+
+/// <summary>An open file description: what descriptors refer to. Methods only try; they answer EAGAIN where they would wait, and whoever
+/// called decides about waiting (<see cref="Task.WaitForFile"/>). Reference counted by descriptors, mappings and messages in flight.</summary>
+[Savable("file")]
+public abstract partial class FileObject
+{
+    [Saved(1)] private int _references;
+    [Saved(2)] private OpenFlags _flags;
+    [Saved(3)] private long _offset;
+
+    protected FileObject(OpenFlags flags) => _flags = flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoCtty | OpenFlags.Truncate | OpenFlags.CloseOnExec);
+
+    /// <summary>Access mode and status flags (F_GETFL, F_SETFL).</summary>
+    public OpenFlags Flags
+    {
+        get => _flags;
+        set => _flags = value;
+    }
+
+    /// <summary>The file offset of files that have one.</summary>
+    public long Offset
+    {
+        get => _offset;
+        set => _offset = value;
+    }
+
+    public bool CanRead => (_flags & OpenFlags.Path) == 0 && (_flags & OpenFlags.AccessMode) is OpenFlags.ReadOnly or OpenFlags.ReadWrite;
+
+    public bool CanWrite => (_flags & OpenFlags.Path) == 0 && (_flags & OpenFlags.AccessMode) is OpenFlags.WriteOnly or OpenFlags.ReadWrite;
+
+    public bool IsNonBlocking => (_flags & OpenFlags.NonBlock) != 0;
+
+    /// <summary>How many hold it. 0 before the first <see cref="AddReference"/>.</summary>
+    public int References => _references;
+
+    public void AddReference() => _references++;
+
+    /// <summary>Drops one reference; the last one calls <see cref="OnRelease"/>.</summary>
+    public void Release()
+    {
+        if (--_references == 0)
+            OnRelease();
+    }
+
+    /// <summary>The last reference is gone.</summary>
+    protected virtual void OnRelease()
+    {
+    }
+
+    /// <summary>One descriptor of <paramref name="group"/> was closed (flush of POSIX locks and the like).</summary>
+    public virtual void OnDescriptorClosed(ThreadGroup group)
+    {
+    }
+
+    /// <summary>What <c>readlink /proc/self/fd/N</c> shows, e.g. <c>pipe:[17]</c> or a path.</summary>
+    public abstract string Describe();
+
+    /// <summary>Where it can be waited for; null when it is always ready.</summary>
+    public virtual WaitQueue? WaitQueue => null;
+
+    /// <summary>What it is ready for now (without the caller's mask).</summary>
+    public virtual PollEvents Poll() => PollEvents.In | PollEvents.Out | PollEvents.RdNorm | PollEvents.WrNorm;
+
+    /// <summary>Whether epoll_ctl takes it (EPERM for regular files and directories).</summary>
+    public virtual bool CanPoll => WaitQueue is not null;
+
+    /// <summary>read(2) at the file offset, moving it. Access mode has been checked. Bytes read, 0 at the end; EAGAIN instead of waiting.</summary>
+    public virtual Result<long> Read(Task caller, in UserBuffer destination) => Errno.EINVAL;
+
+    /// <summary>write(2) at the file offset, moving it. EPIPE makes the caller raise SIGPIPE.</summary>
+    public virtual Result<long> Write(Task caller, in UserBuffer source) => Errno.EINVAL;
+
+    /// <summary>pread(2); ESPIPE where there is no offset.</summary>
+    public virtual Result<long> ReadAt(Task caller, in UserBuffer destination, long offset) => Errno.ESPIPE;
+
+    public virtual Result<long> WriteAt(Task caller, in UserBuffer source, long offset) => Errno.ESPIPE;
+
+    /// <summary>lseek(2).</summary>
+    public virtual Result<long> Seek(long offset, int whence) => Errno.ESPIPE;
+
+    /// <summary>ioctl(2); FIOCLEX, FIONBIO and the like have been handled.</summary>
+    public virtual SyscallResult Ioctl(Task caller, uint request, ulong argument) => Errno.ENOTTY;
+
+    /// <summary>fstat(2).</summary>
+    public abstract Result<FileStatus> GetStatus();
+
+    public virtual Errno Truncate(long length) => Errno.EINVAL;
+
+    public virtual Errno Sync() => Errno.EINVAL;
+
+    /// <summary>The host file pieces that back [offset, offset+length) for mmap(2), page-aligned; what lies beyond the end of the file is left out.
+    /// A shared mapping sees and makes changes of the file; a private one may be backed by pages that never change. ENODEV: not mappable.</summary>
+    public virtual Errno GetHostExtents(ulong offset, ulong length, bool shared, bool writable, List<HostExtent> extents) => Errno.ENODEV;
+}
+
+/// <summary>What stat(2) tells, before it is put into the shape of one call.</summary>
+public record struct FileStatus
+{
+    public ulong Device { get; set; }
+
+    public ulong Inode { get; set; }
+
+    /// <summary>S_IFMT type and permission bits.</summary>
+    public uint Mode { get; set; }
+
+    public uint LinkCount { get; set; }
+
+    public uint Uid { get; set; }
+
+    public uint Gid { get; set; }
+
+    public ulong SpecialDevice { get; set; }
+
+    public long Size { get; set; }
+
+    public int BlockSize { get; set; }
+
+    /// <summary>Units of 512 bytes.</summary>
+    public long Blocks { get; set; }
+
+    /// <summary>ns since 1970, as are the next three.</summary>
+    public long AccessTime { get; set; }
+
+    public long ModifyTime { get; set; }
+
+    public long ChangeTime { get; set; }
+
+    public long BirthTime { get; set; }
+}

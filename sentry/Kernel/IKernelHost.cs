@@ -1,0 +1,62 @@
+namespace Sentry.Kernel;
+
+/// <summary>What the kernel needs of the world outside, given to it by the sentry's main program. Not saved.</summary>
+public interface IKernelHost
+{
+    IPlatform Platform { get; }
+
+    IHostClock Clock { get; }
+
+    /// <summary>Where the data of tmpfs, overlay and shared memory lives.</summary>
+    IFileArena Arena { get; }
+
+    /// <summary>Fills with random bytes (getrandom of the host).</summary>
+    void FillRandom(Span<byte> destination);
+
+    /// <summary>A line for the operator's log.</summary>
+    void Log(string message);
+
+    /// <summary>The first process has ended (or the kernel can't go on): the sandbox is over with this wait status.</summary>
+    void OnInitExited(int waitStatus);
+}
+
+/// <summary>Page-granular storage in one host file, mapped into the sentry and mappable into guests.</summary>
+public interface IFileArena
+{
+    /// <summary>To map pieces into guests.</summary>
+    int HostDescriptor { get; }
+
+    /// <summary>A zero-filled piece; length a multiple of 4096. ENOSPC when the arena is full.</summary>
+    Result<long> Allocate(long length);
+
+    /// <summary>Gives a piece back; its pages are freed on the host.</summary>
+    void Free(long offset, long length);
+
+    /// <summary>The bytes of a piece, directly.</summary>
+    Span<byte> GetSpan(long offset, int length);
+}
+
+/// <summary>A host descriptor given to the sandbox (standard streams of the caller, a log): the only way bytes leave through files.</summary>
+public interface IHostStream
+{
+    /// <summary>Bytes read, 0 at the end, EAGAIN when there is nothing yet.</summary>
+    Result<int> Read(Span<byte> destination);
+
+    /// <summary>Bytes written, EAGAIN when full, EPIPE when the other end is gone.</summary>
+    Result<int> Write(ReadOnlySpan<byte> source);
+
+    /// <summary>What it is ready for now.</summary>
+    PollEvents Poll();
+
+    /// <summary>Calls <paramref name="waiter"/> under the kernel lock when any of the events may have come; one watcher, replaced by a later call.</summary>
+    void Watch(IHostStreamWatcher waiter, PollEvents events);
+
+    /// <summary>Gives the host descriptor back.</summary>
+    void Close();
+}
+
+/// <summary>Told when a host stream may have become ready.</summary>
+public interface IHostStreamWatcher
+{
+    void OnReady(PollEvents events);
+}

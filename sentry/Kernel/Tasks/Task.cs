@@ -1,0 +1,239 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Sentry.Kernel.Tasks;
+
+/// <summary>A guest thread (task_struct).</summary>
+[Savable("task")]
+public sealed partial class Task : IWaiter, ITimerTarget
+{
+    [NotSaved("made anew by the restoring platform")] private IGuestThread _thread = null!;
+    [NotSaved("re-registered when the call is tried again")] private readonly List<WaitQueue> _waits = [];
+    [NotSaved("armed again when the call is tried again")] private KernelTimer? _timer;
+    [NotSaved("in the ready list until tried again; a stopped task has none")] private bool _ready;
+
+    [Saved(1)] private GuestKernel _kernel;
+    [Saved(2)] private ThreadGroup _group;
+    [Saved(3)] private int _tid;
+    [Saved(4)] private MemoryManager _memory;
+    [Saved(5)] private FileTable _files;
+    [Saved(6)] private FsContext _fs;
+    [Saved(7)] private Credentials _credentials;
+    [Saved(8)] private CallContext? _call;
+    [Saved(9)] private string _name;
+    [Saved(10)] private ulong _clearChildTid;
+    [Saved(11)] private ulong _robustList;
+    [Saved(12)] private SignalState _signals;
+    [Saved(13)] private TaskState _state = TaskState.Running;
+
+    public Task(GuestKernel kernel, ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, Credentials credentials, SignalState signals, string name)
+    {
+        _kernel = kernel;
+        _group = group;
+        _tid = tid;
+        _memory = memory;
+        _files = files;
+        _fs = fs;
+        _credentials = credentials;
+        _signals = signals;
+        _name = name;
+    }
+
+    public GuestKernel Kernel => _kernel;
+
+    public ThreadGroup Group => _group;
+
+    /// <summary>The thread id, equal to the process id in the main thread.</summary>
+    public int Tid
+    {
+        get => _tid;
+        set => _tid = value;
+    }
+
+    /// <summary>The platform's thread under this task.</summary>
+    public IGuestThread Thread
+    {
+        get => _thread;
+        set
+        {
+            _thread = value;
+            value.Owner = this;
+        }
+    }
+
+    public MemoryManager Memory
+    {
+        get => _memory;
+        set => _memory = value;
+    }
+
+    public FileTable Files
+    {
+        get => _files;
+        set => _files = value;
+    }
+
+    public FsContext Fs
+    {
+        get => _fs;
+        set => _fs = value;
+    }
+
+    public Credentials Credentials
+    {
+        get => _credentials;
+        set => _credentials = value;
+    }
+
+    /// <summary>comm: at most 15 bytes (prctl(PR_SET_NAME), /proc/self/comm).</summary>
+    public string Name
+    {
+        get => _name;
+        set => _name = value;
+    }
+
+    /// <summary>set_tid_address(2) and CLONE_CHILD_CLEARTID; 0 for none.</summary>
+    public ulong ClearChildTid
+    {
+        get => _clearChildTid;
+        set => _clearChildTid = value;
+    }
+
+    /// <summary>set_robust_list(2); 0 for none.</summary>
+    public ulong RobustList
+    {
+        get => _robustList;
+        set => _robustList = value;
+    }
+
+    /// <summary>Mask, pending signals, alternate stack.</summary>
+    public SignalState Signals => _signals;
+
+    public TaskState State
+    {
+        get => _state;
+        set => _state = value;
+    }
+
+    /// <summary>The call this task is in; only meaningful within handlers and while blocked.</summary>
+    public CallContext Call => _call!;
+
+    /// <summary>Whether the task is in a call that waits.</summary>
+    public bool IsBlocked => _state == TaskState.Blocked;
+
+    /// <summary>The call in progress or suspended by a checkpoint, if any.</summary>
+    internal CallContext? CurrentCall
+    {
+        get => _call;
+        set => _call = value;
+    }
+
+    // ---- waiting -------------------------------------------------------------------------------------------------
+
+    /// <summary>Registers for a wake-up; any number of queues before <see cref="Block"/>.</summary>
+    public void WaitOn(WaitQueue queue, PollEvents events = PollEvents.All)
+    {
+        queue.Add(this, events);
+        _waits.Add(queue);
+    }
+
+    /// <summary>Ends a try that must wait: the handler returns this. It is tried again when a queue named by <see cref="WaitOn"/> wakes, or when
+    /// <see cref="CallContext.Deadline"/> passes (with TimedOut set).</summary>
+    public SyscallResult Block(InterruptMode mode)
+    {
+        Call.InterruptMode = mode;
+        if (Call.Deadline >= 0)
+            _kernel.Timers.Arm(_timer ??= new KernelTimer(this), Call.Deadline);
+        return SyscallResult.Blocked;
+    }
+
+    /// <summary>The usual end of a read- or write-like try that met EAGAIN: EAGAIN itself when the file is non-blocking, else waits for the file.</summary>
+    public SyscallResult WaitForFile(FileObject file, PollEvents events, bool dontWait = false)
+    {
+        if (dontWait || file.IsNonBlocking || file.WaitQueue is null)
+            return Errno.EAGAIN;
+        WaitOn(file.WaitQueue, events);
+        return Block(InterruptMode.Restart);
+    }
+
+    /// <summary>Answers a blocked task directly, without another try (futex wake, a hand-over). The task must be blocked.</summary>
+    public void CompleteBlocked(SyscallResult result)
+    {
+        ClearWaits();
+        _kernel.Complete(this, result);
+    }
+
+    /// <summary>Takes the task off all wait queues and its timer.</summary>
+    public void ClearWaits()
+    {
+        foreach (WaitQueue queue in _waits)
+            queue.Remove(this);
+        _waits.Clear();
+        if (_timer is not null)
+            _kernel.Timers.Cancel(_timer);
+    }
+
+    void IWaiter.OnWake(WaitQueue queue, PollEvents events) => MakeReady();
+
+    void ITimerTarget.OnTimer(KernelTimer timer)
+    {
+        if (_call is null)
+            return;
+        _call.TimedOut = true;
+        MakeReady();
+    }
+
+    /// <summary>Has a blocked call tried again soon (after the event in hand).</summary>
+    public void MakeReady()
+    {
+        if (_ready || _state != TaskState.Blocked)
+            return;
+        _ready = true;
+        _kernel.ReadyTasks.Enqueue(this);
+    }
+
+    internal bool TakeReady()
+    {
+        bool was = _ready;
+        _ready = false;
+        return was;
+    }
+
+    // ---- guest memory, in the words handlers use -----------------------------------------------------------------
+
+    /// <summary>Copies a plain struct in; false is EFAULT.</summary>
+    public bool TryRead<T>(ulong address, out T value)
+        where T : unmanaged => _memory.TryRead(address, out value);
+
+    /// <summary>Copies a plain struct out; false is EFAULT.</summary>
+    public bool TryWrite<T>(ulong address, in T value)
+        where T : unmanaged => _memory.TryWrite(address, in value);
+
+    /// <summary>The file behind a descriptor; false is EBADF.</summary>
+    public bool TryGetFile(int fd, [NotNullWhen(true)] out FileObject? file)
+    {
+        file = _files.Get(fd);
+        return file is not null;
+    }
+
+    /// <summary>Puts a new file at the lowest free descriptor within RLIMIT_NOFILE. On EMFILE the file is released.</summary>
+    public Result<int> AddFile(FileObject file, bool closeOnExec)
+    {
+        file.AddReference();
+        Result<int> fd = _files.Add(file, closeOnExec, (int)Math.Min(int.MaxValue, _group.Limits[ResourceLimits.NoFile].Soft));
+        file.Release();
+        return fd;
+    }
+}
+
+/// <summary>What a task is doing, as far as the kernel's own bookkeeping goes.</summary>
+public enum TaskState
+{
+    /// <summary>In guest code or in a call's first try.</summary>
+    Running,
+
+    /// <summary>Parked in a call.</summary>
+    Blocked,
+
+    /// <summary>Its exit has begun; it runs no guest code any more.</summary>
+    Dead,
+}
