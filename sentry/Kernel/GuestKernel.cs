@@ -17,6 +17,8 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(6)] private string _hostName = "sandbox";
     [Saved(7)] private string _domainName = "(none)";
     [Saved(8)] private ulong _nextAnonymousInode = 1;
+    [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
+    [Saved(41)] private long _memorySize = 4L << 30;
 
     public GuestKernel(IKernelHost host)
     {
@@ -52,6 +54,20 @@ public sealed partial class GuestKernel : IAfterLoad
     {
         get => _domainName;
         set => _domainName = value;
+    }
+
+    /// <summary>CPUs that guests see; as many as where the sandbox began, also after a restore elsewhere, as programs ask once.</summary>
+    public int CpuCount
+    {
+        get => _cpuCount;
+        set => _cpuCount = value;
+    }
+
+    /// <summary>Bytes of memory that guests are told the machine has (sysinfo(2), /proc/meminfo).</summary>
+    public long MemorySize
+    {
+        get => _memorySize;
+        set => _memorySize = value;
     }
 
     /// <summary>The number shown in <c>pipe:[N]</c>, <c>socket:[N]</c>.</summary>

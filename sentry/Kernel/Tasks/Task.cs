@@ -24,6 +24,8 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(11)] private ulong _robustList;
     [Saved(12)] private SignalState _signals;
     [Saved(13)] private TaskState _state = TaskState.Running;
+    [Saved(40)] private SchedulingState _scheduling = new();
+    [Saved(41)] private int _parentDeathSignal;
 
     public Task(GuestKernel kernel, ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, Credentials credentials, SignalState signals, string name)
     {
@@ -107,6 +109,20 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>Mask, pending signals, alternate stack.</summary>
     public SignalState Signals => _signals;
+
+    /// <summary>Policy, priority, affinity, timer slack; a child begins with <see cref="SchedulingState.ForChild"/>.</summary>
+    public SchedulingState Scheduling
+    {
+        get => _scheduling;
+        set => _scheduling = value;
+    }
+
+    /// <summary>prctl(PR_SET_PDEATHSIG): sent to the task when its parent exits; 0 for none. Not inherited; an exec that gains privileges clears it.</summary>
+    public int ParentDeathSignal
+    {
+        get => _parentDeathSignal;
+        set => _parentDeathSignal = value;
+    }
 
     public TaskState State
     {

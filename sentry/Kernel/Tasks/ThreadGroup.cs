@@ -17,6 +17,13 @@ public sealed partial class ThreadGroup
     [Saved(11)] private int? _waitStatus;
     [Saved(12)] private string _executable = "";
     [Saved(13)] private long _startTime;
+    [Saved(40)] private bool _dumpable = true;
+    [Saved(41)] private bool _childSubreaper;
+    [Saved(42)] private bool _hasExecuted;
+    [Saved(43)] private uint _personality;
+    [Saved(44)] private int _oomScoreAdjustment;
+    [Saved(45)] private long _childrenCpuTime;
+    [Saved(46)] private long _exitedCpuTime;
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _childWait = new();
 
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
@@ -90,6 +97,66 @@ public sealed partial class ThreadGroup
     {
         get => _startTime;
         set => _startTime = value;
+    }
+
+    /// <summary>prctl(PR_SET_DUMPABLE).</summary>
+    public bool IsDumpable
+    {
+        get => _dumpable;
+        set => _dumpable = value;
+    }
+
+    /// <summary>prctl(PR_SET_CHILD_SUBREAPER): orphaned descendants become its children instead of the first process's.</summary>
+    public bool IsChildSubreaper
+    {
+        get => _childSubreaper;
+        set => _childSubreaper = value;
+    }
+
+    /// <summary>Set by execve(2); from then on the parent may not move it to another process group (setpgid(2), EACCES).</summary>
+    public bool HasExecuted
+    {
+        get => _hasExecuted;
+        set => _hasExecuted = value;
+    }
+
+    /// <summary>personality(2).</summary>
+    public uint Personality
+    {
+        get => _personality;
+        set => _personality = value;
+    }
+
+    /// <summary>/proc/PID/oom_score_adj, -1000 to 1000.</summary>
+    public int OomScoreAdjustment
+    {
+        get => _oomScoreAdjustment;
+        set => _oomScoreAdjustment = value;
+    }
+
+    /// <summary>CPU time of children that were waited for and of theirs, ns.</summary>
+    public long ChildrenCpuTime
+    {
+        get => _childrenCpuTime;
+        set => _childrenCpuTime = value;
+    }
+
+    /// <summary>CPU time of the process's threads that have exited, and of those before a restore, ns.</summary>
+    public long ExitedCpuTime
+    {
+        get => _exitedCpuTime;
+        set => _exitedCpuTime = value;
+    }
+
+    /// <summary>What fork(2) hands on besides limits and dispositions.</summary>
+    public void InheritFrom(ThreadGroup parent)
+    {
+        _processGroup = parent._processGroup;
+        _session = parent._session;
+        _executable = parent._executable;
+        _dumpable = parent._dumpable;
+        _personality = parent._personality;
+        _oomScoreAdjustment = parent._oomScoreAdjustment;
     }
 
     /// <summary>Woken when a child changes state.</summary>
