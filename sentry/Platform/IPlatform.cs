@@ -133,6 +133,9 @@ public interface IGuestThread
 
     IAddressSpace AddressSpace { get; }
 
+    /// <summary>CPU time that the thread has used in guest code, ns; 0 from a platform that cannot tell.</summary>
+    long CpuTime => 0;
+
     /// <summary>The kernel's task; set once by the kernel.</summary>
     object? Owner { get; set; }
 

@@ -1,61 +1,142 @@
+using System.Buffers.Binary;
+
 namespace Sentry.Kernel.Tasks;
 
-/// <summary>System calls: getpid, gettid, getppid, getpgid, setpgid, getpgrp, ….</summary>
+/// <summary>System calls about process ids, process groups, sessions and personality.</summary>
 internal static class IdentitySyscalls
 {
-    internal static SyscallResult Getpid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getpid(Task task, in SyscallArgs args) => task.Group.Pid;
 
-    internal static SyscallResult Gettid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Gettid(Task task, in SyscallArgs args) => task.Tid;
 
-    internal static SyscallResult Getppid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getppid(Task task, in SyscallArgs args) => task.Group.Parent?.Pid ?? 0;
 
-    internal static SyscallResult Getpgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getpgid(Task task, in SyscallArgs args) =>
+        FindGroup(task, args.I0) is { } group ? group.ProcessGroup : Errno.ESRCH;
 
-    internal static SyscallResult Setpgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getpgrp(Task task, in SyscallArgs args) => task.Group.ProcessGroup;
 
-    internal static SyscallResult Getpgrp(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getsid(Task task, in SyscallArgs args) =>
+        FindGroup(task, args.I0) is { } group ? group.Session : Errno.ESRCH;
 
-    internal static SyscallResult Getsid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>setpgid(2): oneself or a child that has not executed a program, within the session.</summary>
+    internal static SyscallResult Setpgid(Task task, in SyscallArgs args)
+    {
+        ThreadGroup caller = task.Group;
+        int pid = args.I0 == 0 ? caller.Pid : args.I0;
+        int target = args.I1 == 0 ? pid : args.I1;
+        if (target < 0)
+            return Errno.EINVAL;
+        if (!task.Kernel.Processes.TryGetValue(pid, out ThreadGroup? process))
+            return Errno.ESRCH;
+        if (ReferenceEquals(process.Parent, caller))
+        {
+            if (process.Session != caller.Session)
+                return Errno.EPERM;
+            if (process.HasExecuted)
+                return Errno.EACCES;
+        }
+        else if (!ReferenceEquals(process, caller))
+        {
+            return Errno.ESRCH;
+        }
 
-    internal static SyscallResult Setsid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        if (process.Session == process.Pid)
+            return Errno.EPERM;
+        if (target != pid && !HasMember(task.Kernel, target, caller.Session))
+            return Errno.EPERM;
+        process.ProcessGroup = target;
+        return SyscallResult.Ok;
+    }
 
-    internal static SyscallResult Getuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>setsid(2); a process-group leader may not (EPERM).</summary>
+    internal static SyscallResult Setsid(Task task, in SyscallArgs args)
+    {
+        ThreadGroup group = task.Group;
+        foreach (ThreadGroup other in task.Kernel.Processes.Values)
+        {
+            if (other.ProcessGroup == group.Pid)
+                return Errno.EPERM;
+        }
 
-    internal static SyscallResult Geteuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        group.Session = group.Pid;
+        group.ProcessGroup = group.Pid;
+        return group.Pid;
+    }
 
-    internal static SyscallResult Getgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getuid(Task task, in SyscallArgs args) => (long)task.Credentials.Uid;
 
-    internal static SyscallResult Getegid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Geteuid(Task task, in SyscallArgs args) => (long)task.Credentials.EffectiveUid;
 
-    internal static SyscallResult Getresuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getgid(Task task, in SyscallArgs args) => (long)task.Credentials.Gid;
 
-    internal static SyscallResult Getresgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getegid(Task task, in SyscallArgs args) => (long)task.Credentials.EffectiveGid;
 
-    internal static SyscallResult Setuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getresuid(Task task, in SyscallArgs args)
+    {
+        Credentials credentials = task.Credentials;
+        return WriteThree(task, args, credentials.Uid, credentials.EffectiveUid, credentials.SavedUid);
+    }
 
-    internal static SyscallResult Setgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getresgid(Task task, in SyscallArgs args)
+    {
+        Credentials credentials = task.Credentials;
+        return WriteThree(task, args, credentials.Gid, credentials.EffectiveGid, credentials.SavedGid);
+    }
 
-    internal static SyscallResult Setreuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Getgroups(Task task, in SyscallArgs args)
+    {
+        uint[] groups = task.Credentials.Groups;
+        int size = args.I0;
+        if (size < 0)
+            return Errno.EINVAL;
+        if (size == 0)
+            return groups.Length;
+        if (size < groups.Length)
+            return Errno.EINVAL;
+        byte[] bytes = new byte[groups.Length * 4];
+        for (int i = 0; i < groups.Length; i++)
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(i * 4), groups[i]);
+        return task.Memory.TryWriteAll(args.A1, bytes) ? groups.Length : Errno.EFAULT;
+    }
 
-    internal static SyscallResult Setregid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>personality(2): 0xffffffff asks; the domains of other systems are stored and change nothing but uname's machine.</summary>
+    internal static SyscallResult Personality(Task task, in SyscallArgs args)
+    {
+        uint old = task.Group.Personality;
+        if ((uint)args.A0 != uint.MaxValue)
+            task.Group.Personality = (uint)args.A0;
+        return (long)old;
+    }
 
-    internal static SyscallResult Setresuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>The process of a thread or process id, the caller's own for 0; null is ESRCH.</summary>
+    internal static ThreadGroup? FindGroup(Task caller, int pid)
+    {
+        if (pid == 0)
+            return caller.Group;
+        if (caller.Kernel.Tasks.TryGetValue(pid, out Task? task))
+            return task.Group;
+        return caller.Kernel.Processes.GetValueOrDefault(pid);
+    }
 
-    internal static SyscallResult Setresgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>The task of a thread id, the caller itself for 0; null is ESRCH.</summary>
+    internal static Task? FindTask(Task caller, int tid) => tid == 0 ? caller : caller.Kernel.Tasks.GetValueOrDefault(tid);
 
-    internal static SyscallResult Setfsuid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static bool HasMember(GuestKernel kernel, int processGroup, int session)
+    {
+        foreach (ThreadGroup process in kernel.Processes.Values)
+        {
+            if (process.ProcessGroup == processGroup && process.Session == session)
+                return true;
+        }
 
-    internal static SyscallResult Setfsgid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        return false;
+    }
 
-    internal static SyscallResult Getgroups(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult Setgroups(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult Capget(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult Capset(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult Prctl(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult Personality(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static SyscallResult WriteThree(Task task, in SyscallArgs args, uint real, uint effective, uint saved)
+    {
+        if (!task.TryWrite(args.A0, real) || !task.TryWrite(args.A1, effective) || !task.TryWrite(args.A2, saved))
+            return Errno.EFAULT;
+        return SyscallResult.Ok;
+    }
 }
