@@ -94,7 +94,7 @@ public static class SyscallTable
         table[Sysno.execve] = Full(ProcessSyscalls.Execve);
         table[Sysno.exit] = Full(ProcessSyscalls.Exit);
         table[Sysno.wait4] = Full(ProcessSyscalls.Wait4);
-        table[Sysno.kill] = Full(SignalSyscalls.Kill);
+        table[Sysno.kill] = Full(KillSyscalls.Kill);
         table[Sysno.uname] = Full(SystemSyscalls.Uname);
         table[Sysno.semget] = Missing(Errno.ENOSYS);
         table[Sysno.semop] = Missing(Errno.ENOSYS);
@@ -161,7 +161,7 @@ public static class SyscallTable
         table[Sysno.capset] = Full(CredentialSyscalls.Capset);
         table[Sysno.rt_sigpending] = Full(SignalSyscalls.RtSigpending);
         table[Sysno.rt_sigtimedwait] = Full(SignalSyscalls.RtSigtimedwait);
-        table[Sysno.rt_sigqueueinfo] = Full(SignalSyscalls.RtSigqueueinfo);
+        table[Sysno.rt_sigqueueinfo] = Full(KillSyscalls.RtSigqueueinfo);
         table[Sysno.rt_sigsuspend] = Full(SignalSyscalls.RtSigsuspend);
         table[Sysno.sigaltstack] = Full(SignalSyscalls.Sigaltstack);
         table[Sysno.utime] = Full(PathSyscalls.Utime);
@@ -232,7 +232,7 @@ public static class SyscallTable
         table[Sysno.removexattr] = Full(XattrSyscalls.Removexattr);
         table[Sysno.lremovexattr] = Full(XattrSyscalls.Lremovexattr);
         table[Sysno.fremovexattr] = Full(XattrSyscalls.Fremovexattr);
-        table[Sysno.tkill] = Full(SignalSyscalls.Tkill);
+        table[Sysno.tkill] = Full(KillSyscalls.Tkill);
         table[Sysno.time] = Full(TimeSyscalls.Time);
         table[Sysno.futex] = Full(FutexSyscalls.Futex);
         table[Sysno.sched_setaffinity] = Partial(SchedulingSyscalls.SchedSetaffinity, "checked and stored, not enforced");
@@ -266,7 +266,7 @@ public static class SyscallTable
         table[Sysno.exit_group] = Full(ProcessSyscalls.ExitGroup);
         table[Sysno.epoll_wait] = Full(PollSyscalls.EpollWait);
         table[Sysno.epoll_ctl] = Full(PollSyscalls.EpollCtl);
-        table[Sysno.tgkill] = Full(SignalSyscalls.Tgkill);
+        table[Sysno.tgkill] = Full(KillSyscalls.Tgkill);
         table[Sysno.utimes] = Full(PathSyscalls.Utimes);
         table[Sysno.vserver] = Missing(Errno.ENOSYS);
         table[Sysno.mbind] = Full(MemorySyscalls.Mbind);
@@ -329,7 +329,7 @@ public static class SyscallTable
         table[Sysno.inotify_init1] = Full(EventSyscalls.InotifyInit1);
         table[Sysno.preadv] = Full(ReadWriteSyscalls.Preadv);
         table[Sysno.pwritev] = Full(ReadWriteSyscalls.Pwritev);
-        table[Sysno.rt_tgsigqueueinfo] = Full(SignalSyscalls.RtTgsigqueueinfo);
+        table[Sysno.rt_tgsigqueueinfo] = Full(KillSyscalls.RtTgsigqueueinfo);
         table[Sysno.perf_event_open] = Missing(Errno.ENOSYS);
         table[Sysno.recvmmsg] = Full(SocketSyscalls.Recvmmsg);
         table[Sysno.fanotify_init] = Missing(Errno.ENOSYS);
@@ -367,7 +367,7 @@ public static class SyscallTable
         table[Sysno.statx] = Full(StatSyscalls.Statx);
         table[Sysno.io_pgetevents] = Missing(Errno.ENOSYS);
         table[Sysno.rseq] = Partial(SchedulingSyscalls.Rseq, "refused with ENOSYS, so that threads can be stopped anywhere");
-        table[Sysno.pidfd_send_signal] = Full(SignalSyscalls.PidfdSendSignal);
+        table[Sysno.pidfd_send_signal] = Full(KillSyscalls.PidfdSendSignal);
         table[Sysno.io_uring_setup] = Missing(Errno.ENOSYS);
         table[Sysno.io_uring_enter] = Missing(Errno.ENOSYS);
         table[Sysno.io_uring_register] = Missing(Errno.ENOSYS);

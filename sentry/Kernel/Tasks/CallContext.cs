@@ -6,6 +6,11 @@ public abstract partial class CallState
 {
     /// <summary>What the call returns when a signal ends it after it has had an effect (bytes moved so far); null: EINTR or a restart.</summary>
     public virtual long? ValueIfInterrupted => null;
+
+    /// <summary>A signal handler ends the call without a restart: the last chance to tell the guest how far it came (nanosleep's remainder).</summary>
+    public virtual void OnInterrupted(Task task)
+    {
+    }
 }
 
 /// <summary>A transfer that has moved some bytes already.</summary>
@@ -29,6 +34,9 @@ public enum InterruptMode
 
     /// <summary>EINTR always when a handler runs (poll, nanosleep, epoll_wait, sigsuspend, …): ERESTARTNOHAND.</summary>
     Interrupt,
+
+    /// <summary>Handlers wait until the call is over; only a signal that ends the process ends it.</summary>
+    Killable,
 }
 
 /// <summary>The system call a task is in, from its first try to its answer. Saved when the task is blocked in it.</summary>

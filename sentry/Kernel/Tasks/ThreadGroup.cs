@@ -24,6 +24,8 @@ public sealed partial class ThreadGroup
     [Saved(44)] private int _oomScoreAdjustment;
     [Saved(45)] private long _childrenCpuTime;
     [Saved(46)] private long _exitedCpuTime;
+    [Saved(20)] private JobState _job = new();
+    [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _signalWait = new();
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _childWait = new();
 
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
@@ -65,6 +67,12 @@ public sealed partial class ThreadGroup
 
     /// <summary>Signals sent to the process as a whole.</summary>
     public PendingSignals Pending => _pending;
+
+    /// <summary>Stopped or not, and what the parent has not been told of it.</summary>
+    public JobState Job => _job;
+
+    /// <summary>Woken when a signal is queued for the process or one of its tasks (signalfd(2)).</summary>
+    public WaitQueue SignalWait => _signalWait;
 
     public int ProcessGroup
     {
