@@ -19,12 +19,15 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(8)] private ulong _nextAnonymousInode = 1;
     [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
     [Saved(41)] private long _memorySize = 4L << 30;
+    [Saved(20)] private MountNamespace _mounts = new();
+    [Saved(21)] private FileDataRegistry _fileData;
 
     public GuestKernel(IKernelHost host)
     {
         _host = host;
         _clock = new GuestClock(host.Clock);
         _timers = new TimerQueue(host.Clock, _clock);
+        _fileData = new FileDataRegistry(host.Arena);
     }
 
     public IKernelHost Host => _host;
@@ -43,6 +46,12 @@ public sealed partial class GuestKernel : IAfterLoad
 
     /// <summary>How often the guest made each call that is not implemented; shown by <c>inspect</c>.</summary>
     public SortedDictionary<int, long> Unimplemented => _unimplemented;
+
+    /// <summary>The tree of files.</summary>
+    public MountNamespace Mounts => _mounts;
+
+    /// <summary>All file data in memory.</summary>
+    public FileDataRegistry FileData => _fileData;
 
     public string HostName
     {

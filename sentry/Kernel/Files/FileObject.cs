@@ -83,6 +83,9 @@ public abstract partial class FileObject
     {
     }
 
+    /// <summary>open(2) of a magic link to it (/proc/self/fd/N) when it has no place in the tree: a new description of the same thing.</summary>
+    public virtual Result<FileObject> Reopen(Task caller, OpenFlags flags) => Errno.ENXIO;
+
     /// <summary>What <c>readlink /proc/self/fd/N</c> shows, e.g. <c>pipe:[17]</c> or a path.</summary>
     public abstract string Describe();
 

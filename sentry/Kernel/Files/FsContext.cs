@@ -5,9 +5,17 @@ namespace Sentry.Kernel.Files;
 public sealed partial class FsContext
 {
     [Saved(1)] private uint _umask = 0x12;
+    [Saved(2)] private VfsPath _root;
+    [Saved(3)] private VfsPath _workingDirectory;
 
     public FsContext()
     {
+    }
+
+    public FsContext(in VfsPath root)
+    {
+        _root = root;
+        _workingDirectory = root;
     }
 
     /// <summary>umask(2), 0o022 at first.</summary>
@@ -17,6 +25,20 @@ public sealed partial class FsContext
         set => _umask = value & 0x1ff;
     }
 
+    /// <summary>Where "/" is (chroot(2)).</summary>
+    public VfsPath Root
+    {
+        get => _root;
+        set => _root = value;
+    }
+
+    /// <summary>Where relative paths begin.</summary>
+    public VfsPath WorkingDirectory
+    {
+        get => _workingDirectory;
+        set => _workingDirectory = value;
+    }
+
     /// <summary>A copy for fork.</summary>
-    public FsContext Copy() => new() { _umask = _umask };
+    public FsContext Copy() => new() { _umask = _umask, _root = _root, _workingDirectory = _workingDirectory };
 }

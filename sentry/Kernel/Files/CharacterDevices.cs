@@ -1,0 +1,83 @@
+namespace Sentry.Kernel.Files;
+
+/// <summary>The character devices that exist, by device number (Documentation/admin-guide/devices.txt).</summary>
+internal static class CharacterDevices
+{
+    internal static readonly ulong Null = DeviceNumber.Make(1, 3), Zero = DeviceNumber.Make(1, 5), Full = DeviceNumber.Make(1, 7),
+        Random = DeviceNumber.Make(1, 8), Urandom = DeviceNumber.Make(1, 9), Tty = DeviceNumber.Make(5, 0), Console = DeviceNumber.Make(5, 1);
+
+    /// <summary>ENXIO for numbers without a driver, as Linux answers; also for /dev/tty: there is no controlling terminal.</summary>
+    internal static Result<FileObject> Open(Task? caller, in VfsPath path, Inode node, OpenFlags flags)
+    {
+        ulong device = node.SpecialDevice;
+        if (device == Null)
+            return new MemoryDevice(path, flags, MemoryDeviceKind.Null);
+        if (device == Zero)
+            return new MemoryDevice(path, flags, MemoryDeviceKind.Zero);
+        if (device == Full)
+            return new MemoryDevice(path, flags, MemoryDeviceKind.Full);
+        if (device == Random || device == Urandom)
+            return new MemoryDevice(path, flags, MemoryDeviceKind.Random);
+        if (device == Console)
+            return new MemoryDevice(path, flags, MemoryDeviceKind.Null);
+        return Errno.ENXIO;
+    }
+}
+
+/// <summary>The devices of mem(4).</summary>
+internal enum MemoryDeviceKind
+{
+    Null,
+    Zero,
+    Full,
+    Random,
+}
+
+/// <summary>An open /dev/null, zero, full or random (null(4), full(4), random(4)).</summary>
+[Savable("memory-device")]
+internal sealed partial class MemoryDevice : InodeFile
+{
+    [Saved(1)] private MemoryDeviceKind _kind;
+
+    internal MemoryDevice(in VfsPath path, OpenFlags flags, MemoryDeviceKind kind)
+        : base(path, flags)
+    {
+        _kind = kind;
+    }
+
+    /// <summary>A private mapping of /dev/zero is anonymous memory; mmap asks for this.</summary>
+    internal bool IsZero => _kind == MemoryDeviceKind.Zero;
+
+    public override Result<long> Read(Task caller, in UserBuffer destination)
+    {
+        if (_kind == MemoryDeviceKind.Null)
+            return 0;
+        byte[] buffer = Inode.FileSystem.Kernel.FileData.Scratch;
+        long done = 0;
+        if (_kind != MemoryDeviceKind.Random)
+            Array.Clear(buffer);
+        while (done < destination.Length)
+        {
+            Span<byte> part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, destination.Length - done));
+            if (_kind == MemoryDeviceKind.Random)
+                Inode.FileSystem.Kernel.Host.FillRandom(part);
+            int moved = destination.CopyOut(part, done);
+            done += moved;
+            if (moved < part.Length)
+                return done > 0 ? done : Errno.EFAULT;
+        }
+
+        return done;
+    }
+
+    public override Result<long> Write(Task caller, in UserBuffer source) =>
+        _kind == MemoryDeviceKind.Full && source.Length > 0 ? Errno.ENOSPC : source.Length;
+
+    public override Result<long> ReadAt(Task caller, in UserBuffer destination, long offset) => Read(caller, destination);
+
+    public override Result<long> WriteAt(Task caller, in UserBuffer source, long offset) => Write(caller, source);
+
+    public override Result<long> Seek(long offset, int whence) => 0;
+
+    public override Errno Truncate(long length) => Errno.EINVAL;
+}

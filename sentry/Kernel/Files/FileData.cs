@@ -1,0 +1,684 @@
+namespace Sentry.Kernel.Files;
+
+/// <summary>Whence the bytes of a piece of a file come.</summary>
+internal enum ExtentKind
+{
+    /// <summary>Pages of the arena: writable, shared with those who map them.</summary>
+    Arena,
+
+    /// <summary>The lower file, not yet written to here.</summary>
+    Lower,
+
+    /// <summary>The image the sandbox was restored from.</summary>
+    Image,
+}
+
+/// <summary>A run of whole pages of a file and its source.</summary>
+[Savable("file-extent")]
+internal partial struct FileExtent
+{
+    [Saved(1)] public long Offset;
+    [Saved(2)] public long Length;
+    [Saved(3)] public ExtentKind Kind;
+    [Saved(4)] public long Source;
+
+    public readonly long End => Offset + Length;
+
+    /// <summary>The part of it within [start, end).</summary>
+    public readonly FileExtent Slice(long start, long end) =>
+        new() { Offset = start, Length = end - start, Kind = Kind, Source = Source + (start - Offset) };
+}
+
+/// <summary>The bytes of a file in memory (tmpfs, overlay, memfd, shared anonymous memory): pages of the arena where written, of a lower file or
+/// of the image where not, zeros where there is nothing. Up to a page may be kept in an array until it is mapped or grows.</summary>
+[Savable("file-data")]
+public sealed partial class FileData : IAfterLoad
+{
+    private const long PageSize = 4096;
+    private const long CopyUnit = 65536;
+    private const long MaxGrowth = 64 << 20;
+
+    /// <summary>Sizes and offsets of files are below this (s_maxbytes is larger on Linux; nobody can fill it).</summary>
+    public const long MaxSize = 1L << 62;
+
+    [NotSaved("written as _saved")] private List<FileExtent> _extents = [];
+    [NotSaved("those who map it ask again after a restore")] private bool _mapped;
+    [Saved(1)] private FileDataRegistry _registry;
+    [Saved(2)] private long _size;
+    [Saved(3)] private byte[]? _small;
+    [Saved(4)] private FileExtent[] _saved = [];
+    [Saved(5)] private LowerFile? _lower;
+
+    public FileData(FileDataRegistry registry) => _registry = registry;
+
+    /// <summary>Data that rests on a lower file of that size until written.</summary>
+    public FileData(FileDataRegistry registry, LowerFile lower, long size)
+    {
+        _registry = registry;
+        _lower = lower;
+        _size = size;
+        if (size > 0)
+            _extents.Add(new FileExtent { Length = RoundUp(size), Kind = ExtentKind.Lower });
+        registry.Add(this);
+    }
+
+    public long Size => _size;
+
+    /// <summary>Bytes that have storage, for st_blocks.</summary>
+    public long AllocatedBytes
+    {
+        get
+        {
+            if (_small is not null)
+                return PageSize;
+            long sum = 0;
+            long limit = RoundUp(_size);
+            foreach (FileExtent extent in _extents)
+                sum += Math.Max(0, Math.Min(extent.End, limit) - extent.Offset);
+            return sum;
+        }
+    }
+
+    /// <summary>Whether some of it still comes from the lower file.</summary>
+    public bool UsesLower
+    {
+        get
+        {
+            foreach (FileExtent extent in _extents)
+            {
+                if (extent.Kind == ExtentKind.Lower)
+                    return true;
+            }
+
+            return false;
+        }
+    }
+
+    // ---- reading and writing -------------------------------------------------------------------------------------
+
+    /// <summary>Bytes read at an offset; 0 at or beyond the end.</summary>
+    public Result<int> Read(Span<byte> destination, long offset)
+    {
+        if (offset >= _size)
+            return 0;
+        int count = (int)Math.Min(destination.Length, _size - offset);
+        destination = destination[..count];
+        if (_small is not null)
+        {
+            int have = (int)Math.Clamp(_small.Length - offset, 0, count);
+            if (have > 0)
+                _small.AsSpan((int)offset, have).CopyTo(destination);
+            destination[have..].Clear();
+            return count;
+        }
+
+        Errno error = Errno.None;
+        int done = 0;
+        while (done < count && error == Errno.None)
+        {
+            FileExtent piece = PieceAt(offset + done, offset + count, out bool hole);
+            Span<byte> part = destination.Slice(done, (int)piece.Length);
+            if (hole)
+                part.Clear();
+            else
+                error = ReadPiece(piece, part);
+            done += part.Length;
+        }
+
+        return error == Errno.None ? count : error;
+    }
+
+    /// <summary>Copies to a reader's buffer; bytes moved, EFAULT when none could be put there.</summary>
+    public Result<long> Read(in UserBuffer destination, long offset)
+    {
+        long left = Math.Min(destination.Length, Math.Max(0, _size - offset));
+        long done = 0;
+        byte[]? scratch = null;
+        while (left > 0)
+        {
+            int moved;
+            int want;
+            if (_small is null && TryGetArenaSpan(offset, left, out Span<byte> direct))
+            {
+                want = direct.Length;
+                moved = destination.CopyOut(direct, done);
+            }
+            else
+            {
+                want = (int)Math.Min(left, CopyUnit);
+                if (want <= 1024)
+                {
+                    moved = ReadSmall(destination, done, offset, want);
+                }
+                else
+                {
+                    scratch ??= _registry.Scratch;
+                    if (!Read(scratch.AsSpan(0, want), offset).TryGet(out int got, out Errno error))
+                        return done > 0 ? done : error;
+                    moved = destination.CopyOut(scratch.AsSpan(0, got), done);
+                }
+
+                if (moved < 0)
+                    return done > 0 ? done : Errno.EIO;
+            }
+
+            done += moved;
+            offset += moved;
+            left -= moved;
+            if (moved < want)
+                return done > 0 ? done : Errno.EFAULT;
+        }
+
+        return done;
+    }
+
+    /// <summary>Writes at an offset, growing the file; ENOSPC when the arena is full.</summary>
+    public Result<int> Write(ReadOnlySpan<byte> source, long offset)
+    {
+        if (source.Length == 0)
+            return 0;
+        long end = offset + source.Length;
+        if (KeepsSmall(end))
+        {
+            source.CopyTo(SmallSpan((int)end)[(int)offset..]);
+            _size = Math.Max(_size, end);
+            return source.Length;
+        }
+
+        Errno error = PrepareWrite(offset, end);
+        if (error != Errno.None)
+            return error;
+        int done = 0;
+        while (done < source.Length)
+        {
+            FileExtent piece = PieceAt(offset + done, end, out _);
+            source.Slice(done, (int)piece.Length).CopyTo(_registry.Arena.GetSpan(piece.Source, (int)piece.Length));
+            done += (int)piece.Length;
+        }
+
+        _size = Math.Max(_size, end);
+        return done;
+    }
+
+    /// <summary>Copies from a writer's buffer; bytes moved, EFAULT when none could be had.</summary>
+    public Result<long> Write(in UserBuffer source, long offset)
+    {
+        long left = source.Length;
+        if (left > 0 && KeepsSmall(offset + left))
+        {
+            int end = (int)(offset + left);
+            int got = source.CopyIn(SmallSpan(end).Slice((int)offset, (int)left));
+            if (got == 0)
+                return Errno.EFAULT;
+            _size = Math.Max(_size, offset + got);
+            return got;
+        }
+
+        long done = 0;
+        while (left > 0)
+        {
+            long want = Math.Min(left, 1 << 20);
+            Errno error = PrepareWrite(offset, offset + want);
+            if (error != Errno.None)
+                return done > 0 ? done : error;
+            FileExtent piece = PieceAt(offset, offset + want, out _);
+            int moved = source.CopyIn(_registry.Arena.GetSpan(piece.Source, (int)piece.Length), done);
+            done += moved;
+            offset += moved;
+            left -= moved;
+            if (moved > 0)
+                _size = Math.Max(_size, offset);
+            if (moved < piece.Length)
+                return done > 0 ? done : Errno.EFAULT;
+        }
+
+        return done;
+    }
+
+    // ---- size and holes ------------------------------------------------------------------------------------------
+
+    /// <summary>Sets the size: what is cut is gone, what is added reads as zeros.</summary>
+    public Errno Truncate(long size)
+    {
+        if (size < _size)
+        {
+            Errno error = ClearRange(size, RoundUp(size), false);
+            if (error != Errno.None)
+                return error;
+            if (_small is null)
+                Drop(RoundUp(size), long.MaxValue);
+            else if (size == 0)
+                _small = null;
+        }
+        else if (size > _size)
+        {
+            if (_small is not null && size > PageSize)
+            {
+                Errno error = Promote();
+                if (error != Errno.None)
+                    return error;
+            }
+            else if (_mapped)
+            {
+                // Who maps the last page may have written behind the end.
+                ClearRange(_size, RoundUp(_size), true);
+            }
+        }
+
+        _size = size;
+        return Errno.None;
+    }
+
+    /// <summary>fallocate(2) FALLOC_FL_PUNCH_HOLE: the range reads as zeros and gives its whole pages back.</summary>
+    public Errno PunchHole(long start, long end)
+    {
+        end = Math.Min(end, RoundUp(_size));
+        if (start >= end)
+            return Errno.None;
+        long firstWhole = RoundUp(start);
+        long lastWhole = end & -PageSize;
+        if (_small is not null || firstWhole >= lastWhole)
+            return ClearRange(start, end, false);
+        Errno error = ClearRange(start, firstWhole, false);
+        if (error == Errno.None)
+            error = ClearRange(lastWhole, end, false);
+        if (error == Errno.None)
+            Drop(firstWhole, lastWhole);
+        return error;
+    }
+
+    /// <summary>fallocate(2) without flags: storage for the range; the size is the caller's affair.</summary>
+    public Errno Allocate(long start, long end)
+    {
+        if (KeepsSmall(end))
+        {
+            SmallSpan((int)end);
+            return Errno.None;
+        }
+
+        return MakeArena(start & -PageSize, RoundUp(end), 0, 0, false);
+    }
+
+    /// <summary>lseek(2) SEEK_DATA and SEEK_HOLE; ENXIO at or beyond the end.</summary>
+    public Result<long> SeekData(long offset, bool hole)
+    {
+        if (offset < 0 || offset >= _size)
+            return Errno.ENXIO;
+        if (_small is not null)
+            return hole ? _size : offset;
+        long at = offset;
+        while (at < _size)
+        {
+            FileExtent piece = PieceAt(at, _size, out bool isHole);
+            if (isHole == hole)
+                return at;
+            at = piece.End;
+        }
+
+        return hole ? _size : Errno.ENXIO;
+    }
+
+    /// <summary>Gives all storage back; the file is gone.</summary>
+    public void Dispose()
+    {
+        foreach (FileExtent extent in _extents)
+        {
+            if (extent.Kind == ExtentKind.Arena)
+                _registry.Arena.Free(extent.Source, extent.Length);
+        }
+
+        _extents.Clear();
+        _small = null;
+        _size = 0;
+        _registry.Remove(this);
+    }
+
+    // ---- mapping -------------------------------------------------------------------------------------------------
+
+    /// <summary>As <see cref="FileObject.GetHostExtents"/>. <paramref name="coherent"/>: the mapping sees later writes, so everything
+    /// is made pages of the arena first; otherwise lower and image pieces are given as they are.</summary>
+    internal Errno GetHostExtents(ulong offset, ulong length, bool coherent, bool shared, List<HostExtent> extents)
+    {
+        long start = (long)offset;
+        long limit = RoundUp(_size);
+        if (start >= limit)
+            return Errno.None;
+        long end = (long)Math.Min((ulong)limit, offset + length);
+        Errno error = _small is not null ? Promote() : Errno.None;
+        if (error != Errno.None)
+            return error;
+        error = MakeArena(start, end, 0, 0, !coherent);
+        if (error != Errno.None)
+            return error;
+        _mapped = true;
+        for (long at = start; at < end;)
+        {
+            FileExtent piece = PieceAt(at, end, out _);
+            int descriptor;
+            switch (piece.Kind)
+            {
+                case ExtentKind.Arena:
+                    descriptor = _registry.Arena.HostDescriptor;
+                    break;
+                case ExtentKind.Image when shared:
+                    // Two who share it must share it after one of them writes.
+                    error = MakeArena(piece.Offset, piece.End, 0, 0, false);
+                    if (error != Errno.None)
+                        return error;
+                    continue;
+                case ExtentKind.Image:
+                    descriptor = _registry.Image.Descriptor;
+                    break;
+                default:
+                    if (!_lower!.Open().TryGet(out IHostFile? file, out error))
+                        return error;
+                    descriptor = file.Descriptor;
+                    break;
+            }
+
+            extents.Add(new HostExtent((ulong)piece.Offset, (ulong)piece.Length, descriptor, piece.Source));
+            at = piece.End;
+        }
+
+        return Errno.None;
+    }
+
+    // ---- saving --------------------------------------------------------------------------------------------------
+
+    internal void PrepareSave(IFileDataSaver saver)
+    {
+        var saved = new List<FileExtent>(_extents.Count);
+        long limit = RoundUp(_size);
+        foreach (FileExtent whole in _extents)
+        {
+            if (whole.Offset >= limit)
+                break;
+            FileExtent extent = whole.Slice(whole.Offset, Math.Min(whole.End, limit));
+            if (extent.Kind == ExtentKind.Arena)
+                extent.Source = saver.SaveArena(extent.Source, extent.Length);
+            else if (extent.Kind == ExtentKind.Image)
+                extent.Source = saver.SaveImage(extent.Source, extent.Length);
+            if (extent.Kind == ExtentKind.Arena)
+                extent.Kind = ExtentKind.Image;
+            saved.Add(extent);
+        }
+
+        _saved = [.. saved];
+    }
+
+    public void AfterLoad(RestorePhase phase, IRestoreContext context)
+    {
+        if (phase != RestorePhase.Host)
+            return;
+        long last = 0;
+        bool sound = _size is >= 0 and < MaxSize && (_small is null || _small.Length <= PageSize);
+        long imageLength = _saved.Length > 0 ? context.Get<IImageMemory>().Length : 0;
+        foreach (FileExtent extent in _saved)
+        {
+            sound &= extent.Offset >= last && extent.Length > 0 && extent.Offset < MaxSize && extent.Length < MaxSize && extent.Source >= 0;
+            sound &= ((extent.Offset | extent.Length | extent.Source) & (PageSize - 1)) == 0;
+            sound &= extent.Kind switch
+            {
+                ExtentKind.Image => extent.Source <= imageLength - extent.Length,
+                ExtentKind.Lower => _lower is not null,
+                _ => false,
+            };
+            last = extent.End;
+        }
+
+        if (!sound)
+            throw new InvalidImageException("file data has impossible extents");
+        _extents = [.. _saved];
+        if (_small is null)
+            _registry.Add(this);
+    }
+
+    // ---- extents -------------------------------------------------------------------------------------------------
+
+    private static long RoundUp(long value) => (value + PageSize - 1) & -PageSize;
+
+    private bool KeepsSmall(long end) => end <= PageSize && _size <= PageSize && _extents.Count == 0;
+
+    private Span<byte> SmallSpan(int end)
+    {
+        if (_small is null)
+            _small = new byte[Math.Max(64, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)end))];
+        else if (_small.Length < end)
+            Array.Resize(ref _small, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)end));
+        return _small;
+    }
+
+    /// <summary>From the array to the arena.</summary>
+    private Errno Promote()
+    {
+        byte[] small = _small!;
+        if (!_registry.Arena.Allocate(PageSize).TryGet(out long source, out Errno error))
+            return error;
+        int length = (int)Math.Min(small.Length, _size);
+        small.AsSpan(0, length).CopyTo(_registry.Arena.GetSpan(source, (int)PageSize));
+        _small = null;
+        _extents.Add(new FileExtent { Length = PageSize, Kind = ExtentKind.Arena, Source = source });
+        _registry.Add(this);
+        return Errno.None;
+    }
+
+    /// <summary>The index of the first extent that ends behind <paramref name="offset"/>.</summary>
+    private int FindIndex(long offset)
+    {
+        int low = 0;
+        int high = _extents.Count;
+        while (low < high)
+        {
+            int middle = (low + high) >>> 1;
+            if (_extents[middle].End <= offset)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+
+        return low;
+    }
+
+    /// <summary>The piece that begins at <paramref name="offset"/> and ends at <paramref name="end"/> or where the source changes.</summary>
+    private FileExtent PieceAt(long offset, long end, out bool hole)
+    {
+        int i = FindIndex(offset);
+        if (i == _extents.Count || _extents[i].Offset > offset)
+        {
+            hole = true;
+            long next = i == _extents.Count ? end : Math.Min(end, _extents[i].Offset);
+            return new FileExtent { Offset = offset, Length = next - offset };
+        }
+
+        hole = false;
+        return _extents[i].Slice(offset, Math.Min(end, _extents[i].End));
+    }
+
+    private bool TryGetArenaSpan(long offset, long length, out Span<byte> span)
+    {
+        FileExtent piece = PieceAt(offset, offset + Math.Min(length, 1 << 20), out bool hole);
+        bool found = !hole && piece.Kind == ExtentKind.Arena;
+        span = found ? _registry.Arena.GetSpan(piece.Source, (int)piece.Length) : default;
+        return found;
+    }
+
+    private int ReadSmall(in UserBuffer destination, long done, long offset, int want)
+    {
+        Span<byte> few = stackalloc byte[1024];
+        if (!Read(few[..want], offset).TryGet(out int got, out _))
+            return -1;
+        return destination.CopyOut(few[..got], done);
+    }
+
+    private Errno ReadPiece(in FileExtent piece, Span<byte> destination)
+    {
+        if (piece.Kind == ExtentKind.Arena)
+        {
+            _registry.Arena.GetSpan(piece.Source, destination.Length).CopyTo(destination);
+            return Errno.None;
+        }
+
+        Errno error;
+        IHostFile? file;
+        if (piece.Kind == ExtentKind.Image)
+            file = _registry.Image;
+        else if (!_lower!.Open().TryGet(out file, out error))
+            return error;
+        if (!file.ReadAt(destination, piece.Source).TryGet(out int got, out error))
+            return error;
+        destination[got..].Clear();
+        return Errno.None;
+    }
+
+    /// <summary>Makes [start, end) writable for a caller who overwrites all of it.</summary>
+    private Errno PrepareWrite(long start, long end)
+    {
+        Errno error = _small is not null ? Promote() : Errno.None;
+        return error != Errno.None ? error : MakeArena(start & -PageSize, RoundUp(end), start, end, false);
+    }
+
+    /// <summary>Makes the whole pages of [start, end) pages of the arena with their present content, except that what is in
+    /// [overwriteStart, overwriteEnd) need not be kept. <paramref name="holesOnly"/> leaves lower and image pieces.</summary>
+    private Errno MakeArena(long start, long end, long overwriteStart, long overwriteEnd, bool holesOnly)
+    {
+        for (long at = start; at < end;)
+        {
+            FileExtent piece = PieceAt(at, end, out bool hole);
+            if (!hole && (piece.Kind == ExtentKind.Arena || holesOnly))
+            {
+                at = piece.End;
+                continue;
+            }
+
+            long pieceStart = at;
+            long pieceEnd = piece.End;
+            int index = FindIndex(at);
+            if (hole)
+            {
+                // At the end of the file the next write will probably follow: more room than asked keeps the file in one piece.
+                if (index == _extents.Count && pieceEnd == end && overwriteEnd > overwriteStart)
+                    pieceEnd += Math.Min(MaxGrowth, RoundUp(pieceEnd) / 2) & -PageSize;
+            }
+            else
+            {
+                pieceStart = Math.Max(_extents[index].Offset, at & -CopyUnit);
+                pieceEnd = Math.Min(_extents[index].End, (pieceEnd + CopyUnit - 1) & -CopyUnit);
+            }
+
+            if (!_registry.Arena.Allocate(pieceEnd - pieceStart).TryGet(out long source, out Errno error))
+                return error;
+            if (!hole)
+            {
+                error = CopyPages(_extents[index].Slice(pieceStart, pieceEnd), source, overwriteStart, overwriteEnd);
+                if (error != Errno.None)
+                {
+                    _registry.Arena.Free(source, pieceEnd - pieceStart);
+                    return error;
+                }
+            }
+
+            Replace(index, hole, new FileExtent { Offset = pieceStart, Length = pieceEnd - pieceStart, Kind = ExtentKind.Arena, Source = source });
+            _registry.Add(this);
+            at = pieceEnd;
+        }
+
+        return Errno.None;
+    }
+
+    private Errno CopyPages(in FileExtent from, long arenaOffset, long overwriteStart, long overwriteEnd)
+    {
+        for (long at = from.Offset; at < from.End;)
+        {
+            int length = (int)Math.Min(from.End - at, CopyUnit);
+            if (at < overwriteStart || at + length > overwriteEnd)
+            {
+                Errno error = ReadPiece(from.Slice(at, at + length), _registry.Arena.GetSpan(arenaOffset + (at - from.Offset), length));
+                if (error != Errno.None)
+                    return error;
+            }
+
+            at += length;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Puts an extent where there was a hole, or in place of a part of the extent at <paramref name="index"/>.</summary>
+    private void Replace(int index, bool hole, in FileExtent extent)
+    {
+        if (!hole)
+        {
+            FileExtent old = _extents[index];
+            _extents.RemoveAt(index);
+            if (old.End > extent.End)
+                _extents.Insert(index, old.Slice(extent.End, old.End));
+            if (old.Offset < extent.Offset)
+                _extents.Insert(index++, old.Slice(old.Offset, extent.Offset));
+        }
+
+        if (index > 0 && _extents[index - 1] is { Kind: ExtentKind.Arena } before && before.End == extent.Offset && before.Source + before.Length == extent.Source)
+            _extents[index - 1] = before with { Length = before.Length + extent.Length };
+        else
+            _extents.Insert(index, extent);
+    }
+
+    /// <summary>Zeros in a range within one page or within the array; what has no storage stays so.</summary>
+    private Errno ClearRange(long start, long end, bool arenaOnly)
+    {
+        if (start >= end)
+            return Errno.None;
+        if (_small is not null)
+        {
+            int from = (int)Math.Min(start, _small.Length);
+            _small.AsSpan(from, (int)Math.Min(end, _small.Length) - from).Clear();
+            return Errno.None;
+        }
+
+        for (long at = start; at < end;)
+        {
+            FileExtent piece = PieceAt(at, end, out bool hole);
+            at = piece.End;
+            if (hole || (arenaOnly && piece.Kind != ExtentKind.Arena))
+                continue;
+            Errno error = MakeArena(piece.Offset & -PageSize, RoundUp(piece.End), 0, 0, false);
+            if (error != Errno.None)
+                return error;
+            for (long from = piece.Offset; from < piece.End;)
+            {
+                FileExtent part = PieceAt(from, Math.Min(piece.End, from + (1 << 20)), out _);
+                _registry.Arena.GetSpan(part.Source, (int)part.Length).Clear();
+                from = part.End;
+            }
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Forgets the whole pages of [start, end). Arena pages that someone may have mapped are cleared but kept until the file goes, lest another
+    /// file's data show up in that mapping.</summary>
+    private void Drop(long start, long end)
+    {
+        for (int i = FindIndex(start); i < _extents.Count && _extents[i].Offset < end;)
+        {
+            FileExtent old = _extents[i];
+            FileExtent gone = old.Slice(Math.Max(start, old.Offset), Math.Min(end, old.End));
+            if (old.Kind == ExtentKind.Arena)
+            {
+                if (_mapped)
+                {
+                    ClearRange(gone.Offset, gone.End, true);
+                    i++;
+                    continue;
+                }
+
+                _registry.Arena.Free(gone.Source, gone.Length);
+            }
+
+            _extents.RemoveAt(i);
+            if (old.Offset < gone.Offset)
+                _extents.Insert(i++, old.Slice(old.Offset, gone.Offset));
+            if (old.End > gone.End)
+                _extents.Insert(i++, old.Slice(gone.End, old.End));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+namespace Sentry.Kernel.Files;
+
+/// <summary>What statfs(2) tells.</summary>
+public readonly record struct FileSystemStatus(long Type, int BlockSize, ulong Blocks, ulong FreeBlocks, ulong Files, ulong FreeFiles, int NameLength);
+
+/// <summary>A mounted or mountable tree of inodes (super_block).</summary>
+[Savable("filesystem")]
+public abstract partial class FileSystem
+{
+    [Saved(1)] private GuestKernel _kernel;
+    [Saved(2)] private ulong _device;
+    [Saved(3)] private ulong _nextInode = 2;
+    [Saved(4)] private string _source;
+
+    protected FileSystem(GuestKernel kernel, string source)
+    {
+        _kernel = kernel;
+        _source = source;
+        _device = kernel.Mounts.NewAnonymousDevice();
+    }
+
+    public GuestKernel Kernel => _kernel;
+
+    /// <summary>st_dev of everything in it.</summary>
+    public ulong Device => _device;
+
+    /// <summary>The first column of /proc/mounts.</summary>
+    public string Source => _source;
+
+    /// <summary>The file system's name in /proc/filesystems.</summary>
+    public abstract string TypeName { get; }
+
+    /// <summary>Wall-clock time for time stamps, ns.</summary>
+    public long Now => _kernel.Clock.Realtime;
+
+    /// <summary>An inode number that this file system has not given before.</summary>
+    public ulong NewInodeNumber() => _nextInode++;
+
+    /// <summary>For file systems that number from another base.</summary>
+    protected void SetFirstInode(ulong first) => _nextInode = first;
+
+    public abstract FileSystemStatus GetStatus();
+
+    /// <summary>Extra mount options shown in /proc/mounts, with a leading comma, or nothing.</summary>
+    public virtual string DescribeOptions() => "";
+}

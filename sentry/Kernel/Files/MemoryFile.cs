@@ -1,0 +1,154 @@
+namespace Sentry.Kernel.Files;
+
+/// <summary>F_SEAL_* of memfd_create(2).</summary>
+[Flags]
+public enum FileSeals
+{
+    None = 0,
+    Seal = 1,
+    Shrink = 2,
+    Grow = 4,
+    Write = 8,
+    FutureWrite = 16,
+    Exec = 32,
+}
+
+/// <summary>A regular file whose bytes are kernel state (tmpfs, overlay, memfd).</summary>
+[Savable("memory-file")]
+public partial class MemoryFile : Inode
+{
+    [Saved(1)] private FileData _data;
+    [Saved(2)] private FileSeals _seals = FileSeals.Seal;
+    [Saved(3)] private bool _everWritable;
+
+    public MemoryFile(FileSystem fileSystem, uint mode, uint uid, uint gid)
+        : base(fileSystem, mode, uid, gid)
+    {
+        _data = new FileData(fileSystem.Kernel.FileData);
+    }
+
+    protected MemoryFile(FileSystem fileSystem, ulong number, uint mode, uint uid, uint gid, FileData data)
+        : base(fileSystem, number, mode, uid, gid)
+    {
+        _data = data;
+    }
+
+    public FileData Data => _data;
+
+    public FileSeals Seals
+    {
+        get => _seals;
+        set => _seals = value;
+    }
+
+    /// <summary>Whether it was ever opened for writing: from then on shared mappings need the file's own pages.</summary>
+    internal bool EverWritable => _everWritable;
+
+    public override long Size => _data.Size;
+
+    public override long Blocks => _data.AllocatedBytes / 512;
+
+    /// <summary>Called before content or attributes change (copy-up).</summary>
+    protected internal virtual Errno PrepareChange() => Errno.None;
+
+    public override Result<FileObject> Open(Task? caller, in VfsPath path, OpenFlags flags)
+    {
+        if ((flags & OpenFlags.AccessMode) != OpenFlags.ReadOnly)
+        {
+            Errno error = PrepareChange();
+            if (error != Errno.None)
+                return error;
+            _everWritable = true;
+        }
+
+        return new RegularFile(path, this, flags);
+    }
+
+    public override Errno Truncate(long length)
+    {
+        if ((_seals & FileSeals.Write) != 0 || (length < Size && (_seals & FileSeals.Shrink) != 0) || (length > Size && (_seals & FileSeals.Grow) != 0))
+            return Errno.EPERM;
+        Errno error = PrepareChange();
+        if (error == Errno.None)
+            error = _data.Truncate(length);
+        if (error == Errno.None)
+            TouchModified();
+        return error;
+    }
+
+    public override Errno SetAttributes(in AttributeChange change)
+    {
+        Errno error = PrepareChange();
+        return error != Errno.None ? error : base.SetAttributes(change);
+    }
+
+    /// <summary>A write by somebody without CAP_FSETID takes set-user-id and set-group-id away.</summary>
+    internal void DropPrivilegeBits()
+    {
+        Mode &= ~S.ISUID;
+        if ((Mode & 0x8) != 0)
+            Mode &= ~S.ISGID;
+    }
+
+    protected override void OnEvicted() => _data.Dispose();
+}
+
+/// <summary>A symbolic link kept in memory.</summary>
+[Savable("memory-symlink")]
+public partial class MemorySymlink : Inode
+{
+    [Saved(1)] private string _target;
+
+    public MemorySymlink(FileSystem fileSystem, string target, uint uid, uint gid)
+        : base(fileSystem, S.IFLNK | 0x1FF, uid, gid)
+    {
+        _target = target;
+    }
+
+    protected MemorySymlink(FileSystem fileSystem, ulong number, string target, uint uid, uint gid)
+        : base(fileSystem, number, S.IFLNK | 0x1FF, uid, gid)
+    {
+        _target = target;
+    }
+
+    public override long Size => _target.Length;
+
+    public override long Blocks => 0;
+
+    public override Result<string> ReadLink(Task? caller) => _target;
+
+    /// <summary>Called before attributes or links change (copy-up).</summary>
+    protected internal virtual Errno PrepareChange() => Errno.None;
+
+    public override Errno SetAttributes(in AttributeChange change)
+    {
+        Errno error = PrepareChange();
+        return error != Errno.None ? error : base.SetAttributes(change);
+    }
+}
+
+/// <summary>A device node, a FIFO or a socket's name.</summary>
+[Savable("memory-special")]
+public partial class MemorySpecial : Inode
+{
+    [Saved(1)] private FileObject? _bound;
+
+    public MemorySpecial(FileSystem fileSystem, uint mode, uint uid, uint gid, ulong device)
+        : base(fileSystem, mode, uid, gid)
+    {
+        SpecialDevice = device;
+    }
+
+    public override FileObject? BoundSocket
+    {
+        get => _bound;
+        set => _bound = value;
+    }
+
+    public override Result<FileObject> Open(Task? caller, in VfsPath path, OpenFlags flags)
+    {
+        if ((Mode & S.IFMT) == S.IFCHR)
+            return CharacterDevices.Open(caller, path, this, flags);
+        return Errno.ENXIO;
+    }
+}
