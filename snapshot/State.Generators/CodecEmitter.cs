@@ -98,14 +98,14 @@ internal static class CodecEmitter
     private static void EmitConstructor(CodeText code, SavableType type)
     {
         // The constructor below would take away the one that the compiler gives to classes that declare none.
-        if (type.PrimaryParameters < 0 && type.Symbol.InstanceConstructors.All(c => c.IsImplicitlyDeclared))
+        if (type.PrimaryParameters is null && type.Symbol.InstanceConstructors.All(c => c.IsImplicitlyDeclared))
             code.Open($"{(type.Symbol.IsAbstract ? "protected" : "public")} {type.Symbol.Name}()").Close().Line("");
         if (type.HasRequiredMembers)
             code.Line("[global::System.Diagnostics.CodeAnalysis.SetsRequiredMembers]");
         Hidden(code);
         string chained = type.Parent is not null && SymbolEqualityComparer.Default.Equals(type.Symbol.BaseType, type.Parent) ? " : base(tag)" : "";
-        if (type.PrimaryParameters > 0)
-            chained = $" : this({string.Join(", ", Enumerable.Repeat("default!", type.PrimaryParameters))})";
+        if (type.PrimaryParameters is not null)
+            chained = $" : this({string.Join(", ", type.PrimaryParameters.Select(p => $"default({p})!"))})";
         code.Line($"{(type.Symbol.IsSealed ? "private" : "protected")} {type.Symbol.Name}({State}RestoreTag tag){chained}");
         code.Line("{");
         code.Line("}").Line("");
@@ -157,7 +157,8 @@ internal static class CodecEmitter
         }
 
         code.Line($"{State}MessagePackReader input = reader.Input;");
-        EmitFieldLoop(code, type, "reader.BeginFields(out int version)", strict: true, isStruct: false);
+        code.Line("int version;");
+        EmitFieldLoop(code, type, "reader.BeginFields(out version)", strict: true, isStruct: false);
         if (type.Version > 1)
             code.Line($"if (version < {type.Version}) self.OnMigrate(version);");
         foreach (SavedField field in type.Fields.Where(f => f.Type.IsReference && !f.Type.MayBeNull))

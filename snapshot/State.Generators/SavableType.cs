@@ -63,8 +63,8 @@ internal sealed class SavableType
     /// <summary>Whether code can be generated at all.</summary>
     public bool CanGenerate { get; private set; } = true;
 
-    /// <summary>How many default values the restore constructor must give to a record's primary constructor; -1 when there is none.</summary>
-    public int PrimaryParameters { get; private set; } = -1;
+    /// <summary>The types of a record's primary constructor, which the restore constructor must call; null when there is none.</summary>
+    public string[]? PrimaryParameters { get; private set; }
 
     public bool HasRequiredMembers { get; private set; }
 
@@ -112,7 +112,8 @@ internal sealed class SavableType
                 continue;
             if (Symbol.IsRecord && (Symbol.TypeKind == TypeKind.Struct || Symbol.BaseType?.SpecialType == SpecialType.System_Object))
             {
-                PrimaryParameters = parameters.Parameters.Count;
+                PrimaryParameters = Symbol.InstanceConstructors.First(c => c.DeclaringSyntaxReferences.Any(r => r.GetSyntax(cancel) == declaration))
+                    .Parameters.Select(p => p.Type.ToDisplayString(SymbolDisplayFormat.FullyQualifiedFormat)).ToArray();
                 continue;
             }
 

@@ -61,12 +61,26 @@ public interface IRestoreContext
 public sealed class InvalidImageException : Exception
 {
     public InvalidImageException(string message)
-        : base(message)
+        : base(OneLine(message))
     {
     }
 
     public InvalidImageException(string message, Exception inner)
-        : base(message, inner)
+        : base(OneLine(message), inner)
     {
+    }
+
+    /// <summary>Messages quote names from images, which may be anything.</summary>
+    private static string OneLine(string message)
+    {
+        const int limit = 400;
+        string text = message.Length <= limit ? message : message[..limit] + "…";
+        return text.AsSpan().IndexOfAnyInRange('\0', '\x1f') < 0 && !text.Contains('\x7f')
+            ? text
+            : string.Create(text.Length, text, static (to, from) =>
+            {
+                for (int i = 0; i < to.Length; i++)
+                    to[i] = char.IsControl(from[i]) ? ' ' : from[i];
+            });
     }
 }

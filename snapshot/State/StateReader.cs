@@ -71,7 +71,7 @@ public sealed class StateReader
             }
             catch (Exception e) when (e is not OutOfMemoryException)
             {
-                throw new InvalidImageException($"object {i} ({_objects[i].StateType.Name}) does not restore in phase {phase}: {OneLine(e)}", e);
+                throw new InvalidImageException($"object {i} ({_objects[i].StateType.Name}) does not restore in phase {phase}: {e.Message}", e);
             }
         }
     }
@@ -117,8 +117,6 @@ public sealed class StateReader
 
     /// <summary>Called by generated code for the second of two equal keys.</summary>
     public static void ThrowDuplicate() => throw new InvalidImageException("a set or dictionary has the same key twice");
-
-    private static string OneLine(Exception e) => e.Message.ReplaceLineEndings(" ");
 
     private static bool IsInteger(string wire) => wire is "i8" or "i16" or "i32" or "i64" or "u8" or "u16" or "u32" or "u64" or "char";
 
