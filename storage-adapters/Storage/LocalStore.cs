@@ -125,7 +125,7 @@ public sealed class LocalStore : IObjectStore
                 () =>
                 {
                     File.Delete(path);
-                    FolderSync.Sync(Path.GetDirectoryName(path)!);
+                    NativeFiles.SyncFolder(Path.GetDirectoryName(path)!);
                 },
                 cancellationToken).ConfigureAwait(false);
         }
@@ -165,17 +165,9 @@ public sealed class LocalStore : IObjectStore
         string folder = Path.GetDirectoryName(path)!;
         if (!Directory.Exists(folder))
             CreateFolder(folder);
-        try
-        {
-            // Without overwrite this is link(2) and unlink(2): atomic, and it fails when the name is taken.
-            File.Move(temporary, path, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(path))
-        {
+        if (!NativeFiles.Publish(temporary, path))
             return false;
-        }
-
-        FolderSync.Sync(folder);
+        NativeFiles.SyncFolder(folder);
         return true;
     }
 
@@ -183,7 +175,7 @@ public sealed class LocalStore : IObjectStore
     {
         Directory.CreateDirectory(folder, PrivateFolder);
         for (string f = folder; f.Length > _root.Length; f = Path.GetDirectoryName(f)!)
-            FolderSync.Sync(Path.GetDirectoryName(f)!);
+            NativeFiles.SyncFolder(Path.GetDirectoryName(f)!);
     }
 
     private List<StoredObject> Enumerate(string prefix)
