@@ -7,6 +7,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [NotSaved("given by the restoring sentry")] private IKernelHost _host = null!;
     [NotSaved("timers are armed again by their owners")] private TimerQueue _timers = null!;
     [NotSaved("a checkpoint is taken when none is ready")] private readonly Queue<Task> _readyTasks = new();
+    [NotSaved("blocked calls register again when they are tried again")] private readonly FutexTable _futexes = new();
     [NotSaved("a lock")] private readonly System.Threading.Lock _lock = new();
 
     [Saved(1)] private GuestClock _clock;
@@ -88,6 +89,8 @@ public sealed partial class GuestKernel : IAfterLoad
         get => _lastPid;
         set => _lastPid = value;
     }
+
+    internal FutexTable Futexes => _futexes;
 
     internal Queue<Task> ReadyTasks => _readyTasks;
 

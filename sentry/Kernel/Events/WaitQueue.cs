@@ -30,7 +30,7 @@ public interface IWaiter
 
 /// <summary>Those who wait for an object to change, in the order of their coming. Never saved: after a restore blocked calls are tried
 /// again and register again, epoll items register in <see cref="RestorePhase.Links"/>.</summary>
-public sealed class WaitQueue
+public class WaitQueue
 {
     private List<(IWaiter Waiter, PollEvents Events)>? _waiters;
 
@@ -38,7 +38,7 @@ public sealed class WaitQueue
 
     public void Add(IWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup));
 
-    public void Remove(IWaiter waiter)
+    public virtual void Remove(IWaiter waiter)
     {
         if (_waiters is null)
             return;

@@ -38,6 +38,7 @@ public abstract partial class FileObject
     [Saved(1)] private int _references;
     [Saved(2)] private OpenFlags _flags;
     [Saved(3)] private long _offset;
+    [NotSaved("watchers register again after a restore")] private List<IFileWatcher>? _watchers;
 
     protected FileObject(OpenFlags flags) => _flags = flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoCtty | OpenFlags.Truncate | OpenFlags.CloseOnExec);
 
@@ -69,9 +70,22 @@ public abstract partial class FileObject
     /// <summary>Drops one reference; the last one calls <see cref="OnRelease"/>.</summary>
     public void Release()
     {
-        if (--_references == 0)
-            OnRelease();
+        if (--_references != 0)
+            return;
+        if (_watchers is { } watchers)
+        {
+            _watchers = null;
+            foreach (IFileWatcher watcher in watchers)
+                watcher.OnFileReleased(this);
+        }
+
+        OnRelease();
     }
+
+    /// <summary>Has <paramref name="watcher"/> told when the last reference goes, without itself being a reference (epoll(7), question 6).</summary>
+    internal void AddWatcher(IFileWatcher watcher) => (_watchers ??= []).Add(watcher);
+
+    internal void RemoveWatcher(IFileWatcher watcher) => _watchers?.Remove(watcher);
 
     /// <summary>The last reference is gone.</summary>
     protected virtual void OnRelease()
@@ -97,6 +111,9 @@ public abstract partial class FileObject
 
     /// <summary>Whether epoll_ctl takes it (EPERM for regular files and directories).</summary>
     public virtual bool CanPoll => WaitQueue is not null;
+
+    /// <summary>Whether a blocking write goes on until everything has been taken (pipes, stream sockets), however often it must wait.</summary>
+    public virtual bool WritesInFull => false;
 
     /// <summary>read(2) at the file offset, moving it. Access mode has been checked. Bytes read, 0 at the end; EAGAIN instead of waiting.</summary>
     public virtual Result<long> Read(Task caller, in UserBuffer destination) => Errno.EINVAL;
@@ -125,6 +142,12 @@ public abstract partial class FileObject
     /// <summary>The host file pieces that back [offset, offset+length) for mmap(2), page-aligned; what lies beyond the end of the file is left out.
     /// A shared mapping sees and makes changes of the file; a private one may be backed by pages that never change. ENODEV: not mappable.</summary>
     public virtual Errno GetHostExtents(ulong offset, ulong length, bool shared, bool writable, List<HostExtent> extents) => Errno.ENODEV;
+}
+
+/// <summary>Told when an open file description ends.</summary>
+internal interface IFileWatcher
+{
+    void OnFileReleased(FileObject file);
 }
 
 /// <summary>What stat(2) tells, before it is put into the shape of one call.</summary>

@@ -152,6 +152,12 @@ public sealed partial class Task : IWaiter, ITimerTarget
         _waits.Add(queue);
     }
 
+    /// <summary>Remembers a queue that the task was put on by other means than <see cref="WaitOn"/>, so that <see cref="ClearWaits"/> takes it off.</summary>
+    internal void TrackWait(WaitQueue queue) => _waits.Add(queue);
+
+    /// <summary>The task was moved from one tracked queue to another (futex requeue).</summary>
+    internal void ReplaceWait(WaitQueue from, WaitQueue to) => _waits[_waits.IndexOf(from)] = to;
+
     /// <summary>Ends a try that must wait: the handler returns this. It is tried again when a queue named by <see cref="WaitOn"/> wakes, or when
     /// <see cref="CallContext.Deadline"/> passes (with TimedOut set).</summary>
     public SyscallResult Block(InterruptMode mode)

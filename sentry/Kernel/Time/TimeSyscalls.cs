@@ -1,43 +1,159 @@
+using System.Runtime.InteropServices;
+
 namespace Sentry.Kernel.Time;
 
-/// <summary>System calls: nanosleep, clock_nanosleep, clock_gettime, clock_settime, clock_getres, clock_adjtime, ….</summary>
+/// <summary>System calls that tell or (refuse to) set the time: clock_gettime, clock_settime, clock_getres, clock_adjtime, adjtimex, gettimeofday,
+/// settimeofday, time, times.</summary>
 internal static class TimeSyscalls
 {
-    internal static SyscallResult Nanosleep(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private const int CapSysTime = 25;
 
-    internal static SyscallResult ClockNanosleep(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>struct timex (adjtimex(2)), 208 bytes.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 208)]
+    private struct Timex
+    {
+        public uint Modes;
+        public long Offset;
+        public long Frequency;
+        public long MaxError;
+        public long EstimatedError;
+        public int Status;
+        public long Constant;
+        public long Precision;
+        public long Tolerance;
+        public Timeval Time;
+        public long Tick;
+    }
 
-    internal static SyscallResult ClockGettime(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ClockGettime(Task task, in SyscallArgs args)
+    {
+        Result<long> now = GuestClocks.Read(task, args.I0);
+        if (now.IsError)
+            return now.Error;
+        return task.TryWrite(args.A1, Timespec.FromNanoseconds(now.Value)) ? SyscallResult.Ok : Errno.EFAULT;
+    }
 
-    internal static SyscallResult ClockSettime(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ClockSettime(Task task, in SyscallArgs args)
+    {
+        if (args.I0 != ClockId.Realtime)
+            return Errno.EINVAL;
+        if (!task.TryRead(args.A1, out Timespec value))
+            return Errno.EFAULT;
+        return value.IsValid ? Errno.EPERM : Errno.EINVAL;
+    }
 
-    internal static SyscallResult ClockGetres(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ClockGetres(Task task, in SyscallArgs args)
+    {
+        Result<long> now = GuestClocks.Read(task, args.I0);
+        if (now.IsError)
+            return now.Error;
+        long resolution = args.I0 is ClockId.RealtimeCoarse or ClockId.MonotonicCoarse ? 4_000_000 : 1;
+        return args.A1 == 0 || task.TryWrite(args.A1, Timespec.FromNanoseconds(resolution)) ? SyscallResult.Ok : Errno.EFAULT;
+    }
 
-    internal static SyscallResult ClockAdjtime(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ClockAdjtime(Task task, in SyscallArgs args) =>
+        args.I0 == ClockId.Realtime ? Adjust(task, args.A1) : GuestClocks.Read(task, args.I0) is { IsError: true } ? Errno.EINVAL : Errno.EOPNOTSUPP;
 
-    internal static SyscallResult Adjtimex(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Adjtimex(Task task, in SyscallArgs args) => Adjust(task, args.A0);
 
-    internal static SyscallResult Gettimeofday(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>Reads the state of a clock that nobody disciplines; changing it is not permitted.</summary>
+    private static SyscallResult Adjust(Task task, ulong address)
+    {
+        const int unsynchronized = 0x40;
+        const int timeError = 5;
+        if (!task.TryRead(address, out Timex timex))
+            return Errno.EFAULT;
+        if (timex.Modes is not (0 or 0xa001))
+            return Errno.EPERM;
+        long now = task.Kernel.Clock.Realtime;
+        timex = new Timex
+        {
+            Status = unsynchronized,
+            MaxError = 16_000_000,
+            EstimatedError = 16_000_000,
+            Constant = 2,
+            Precision = 1,
+            Tolerance = 32_768_000,
+            Time = new Timeval { Seconds = now / 1_000_000_000, Microseconds = now % 1_000_000_000 / 1000 },
+            Tick = 10_000,
+        };
+        return task.TryWrite(address, timex) ? timeError : Errno.EFAULT;
+    }
 
-    internal static SyscallResult Settimeofday(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Gettimeofday(Task task, in SyscallArgs args)
+    {
+        long now = task.Kernel.Clock.Realtime;
+        if (args.A0 != 0 && !task.TryWrite(args.A0, new Timeval { Seconds = now / 1_000_000_000, Microseconds = now % 1_000_000_000 / 1000 }))
+            return Errno.EFAULT;
+        return args.A1 == 0 || task.TryWrite(args.A1, 0UL) ? SyscallResult.Ok : Errno.EFAULT;
+    }
 
-    internal static SyscallResult Time(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Settimeofday(Task task, in SyscallArgs args)
+    {
+        if (args.A0 == 0)
+            return task.Credentials.Has(CapSysTime) ? SyscallResult.Ok : Errno.EPERM;
+        if (!task.TryRead(args.A0, out Timeval value))
+            return Errno.EFAULT;
+        return value.IsValid ? Errno.EPERM : Errno.EINVAL;
+    }
 
-    internal static SyscallResult Times(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Time(Task task, in SyscallArgs args)
+    {
+        long seconds = task.Kernel.Clock.Realtime / 1_000_000_000;
+        return args.A0 == 0 || task.TryWrite(args.A0, seconds) ? seconds : Errno.EFAULT;
+    }
 
-    internal static SyscallResult Getitimer(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Times(Task task, in SyscallArgs args)
+    {
+        const long tick = 10_000_000;
+        long now = task.Kernel.Clock.Monotonic;
+        if (args.A0 != 0)
+        {
+            // tms_utime; tms_stime and the children's stay 0: the host does not say.
+            Span<long> tms = [GuestClocks.ProcessCpu(task.Group) / tick, 0, 0, 0];
+            if (!task.Memory.TryWriteAll(args.A0, MemoryMarshal.AsBytes(tms)))
+                return Errno.EFAULT;
+        }
 
-    internal static SyscallResult Setitimer(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        return now / tick;
+    }
+}
 
-    internal static SyscallResult Alarm(Task task, in SyscallArgs args) => Errno.ENOSYS;
+/// <summary>The guest's clocks by their numbers (clock_gettime(2)).</summary>
+internal static class GuestClocks
+{
+    /// <summary>ns; EINVAL for a clock that does not exist.</summary>
+    internal static Result<long> Read(Task task, int clock)
+    {
+        GuestClock time = task.Kernel.Clock;
+        switch (clock)
+        {
+            case ClockId.Realtime or ClockId.RealtimeCoarse or ClockId.RealtimeAlarm or ClockId.Tai:
+                return time.Realtime;
+            case ClockId.Monotonic or ClockId.MonotonicRaw or ClockId.MonotonicCoarse or ClockId.Boottime or ClockId.BoottimeAlarm:
+                return time.Monotonic;
+            case ClockId.ProcessCpu or ClockId.ThreadCpu:
+                return ProcessCpu(task.Group);
+        }
 
-    internal static SyscallResult TimerCreate(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        // Clocks of other processes and threads: ~pid << 3 | kind, bit 2 for a thread (clock_getcpuclockid(3)).
+        if (clock >= 0 || (clock & 3) == 3)
+            return Errno.EINVAL;
+        int id = ~(clock >> 3);
+        if (id == 0)
+            return ProcessCpu(task.Group);
+        if ((clock & 4) != 0)
+            return task.Kernel.Tasks.TryGetValue(id, out Task? other) && other.Group == task.Group ? ProcessCpu(other.Group) : Errno.EINVAL;
+        return task.Kernel.Processes.TryGetValue(id, out ThreadGroup? group) ? ProcessCpu(group) : Errno.EINVAL;
+    }
 
-    internal static SyscallResult TimerSettime(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>Processor time used, ns: the time since the start, since what the host charges is the stub's and not told per guest thread.</summary>
+    internal static long ProcessCpu(ThreadGroup group) => Math.Max(1, group.Kernel.Clock.Monotonic - group.StartTime);
 
-    internal static SyscallResult TimerGettime(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult TimerGetoverrun(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
-    internal static SyscallResult TimerDelete(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>Whether a clock may be slept on or given to a timer, and whether it is the wall clock.</summary>
+    internal static bool CanWaitOn(int clock, out bool wall)
+    {
+        wall = clock is ClockId.Realtime or ClockId.RealtimeAlarm or ClockId.Tai;
+        return wall || clock is ClockId.Monotonic or ClockId.Boottime or ClockId.BoottimeAlarm;
+    }
 }

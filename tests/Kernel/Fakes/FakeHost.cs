@@ -1,0 +1,94 @@
+namespace Tests.Kernel.Fakes;
+
+/// <summary>Time that moves when a test says so.</summary>
+internal sealed class FakeClock : IHostClock
+{
+    public long Monotonic { get; set; } = 5_000_000_000;
+
+    public long Realtime { get; set; } = 1_700_000_000_000_000_000;
+
+    public long WakeupAt { get; private set; } = long.MaxValue;
+
+    public void ArmWakeup(long hostMonotonic) => WakeupAt = hostMonotonic;
+}
+
+/// <summary>The world outside the kernel, in memory.</summary>
+internal sealed class FakeHost : IKernelHost
+{
+    public FakeClock FakeClock { get; } = new();
+
+    public FakePlatform FakePlatform { get; } = new();
+
+    public IPlatform Platform => FakePlatform;
+
+    public IHostClock Clock => FakeClock;
+
+    public IFileArena Arena { get; } = new FakeArena();
+
+    public List<string> Lines { get; } = [];
+
+    public int? InitStatus { get; private set; }
+
+    public void FillRandom(Span<byte> destination)
+    {
+        for (int i = 0; i < destination.Length; i++)
+            destination[i] = (byte)((i * 37) + 11);
+    }
+
+    public void Log(string message) => Lines.Add(message);
+
+    public void OnInitExited(int waitStatus) => InitStatus = waitStatus;
+}
+
+/// <summary>A platform that can only make address spaces.</summary>
+internal sealed class FakePlatform : IPlatform
+{
+    public string Name => "fake";
+
+    public int MaxXStateSize => 4096;
+
+    public ulong GuestAddressLimit => 0x7fff_0000_0000;
+
+    public Result<IGuestThread> CreateProcess() => new FakeGuestThread(new FakeAddressSpace()) { State = GuestThreadState.Stopped };
+
+    public void Run(IPlatformEvents events, System.Threading.Lock kernelLock) => throw new NotSupportedException();
+
+    public void Post(Action action) => action();
+
+    public void Quit()
+    {
+    }
+
+    public void Dispose()
+    {
+    }
+}
+
+/// <summary>Storage in an array.</summary>
+internal sealed class FakeArena : IFileArena
+{
+    private byte[] _bytes = new byte[1 << 20];
+    private long _next;
+
+    public int HostDescriptor => 1000;
+
+    public long Allocated { get; private set; }
+
+    public Result<long> Allocate(long length)
+    {
+        long offset = _next;
+        _next += length;
+        Allocated += length;
+        if (_next > _bytes.Length)
+            Array.Resize(ref _bytes, (int)Math.Max(_next, _bytes.Length * 2L));
+        return offset;
+    }
+
+    public void Free(long offset, long length)
+    {
+        Allocated -= length;
+        _bytes.AsSpan((int)offset, (int)length).Clear();
+    }
+
+    public Span<byte> GetSpan(long offset, int length) => _bytes.AsSpan((int)offset, length);
+}
