@@ -113,7 +113,12 @@ internal static class CodecEmitter
 
     private static void EmitInterface(CodeText code, SavableType type)
     {
-        string name = type.Symbol.Name;
+        if (type.Parent is null)
+        {
+            code.Line($"private {State}SaveMark __mark;").Line("");
+            code.Line($"ref {State}SaveMark {State}ISavable.SaveMark => ref __mark;").Line("");
+        }
+
         code.Line($"{State}StateType {State}ISavable.StateType => __State.Type;").Line("");
         code.Line($"void {State}ISavable.SaveState({State}StateWriter writer) => __Save(writer, this);").Line("");
         code.Line($"void {State}ISavable.LoadState({State}StateReader reader, int level) => __Load(reader, this, level);").Line("");

@@ -6,6 +6,9 @@ public interface ISavable
     /// <summary>What images say about the object's class.</summary>
     StateType StateType { get; }
 
+    /// <summary>For the writer.</summary>
+    ref SaveMark SaveMark { get; }
+
     /// <summary>Writes the fields, one map per savable class from the root of the hierarchy down.</summary>
     void SaveState(StateWriter writer);
 
@@ -13,6 +16,19 @@ public interface ISavable
     /// <param name="reader">Positioned at the class's map.</param>
     /// <param name="level">0 for the topmost savable class.</param>
     void LoadState(StateReader reader, int level);
+}
+
+/// <summary>The save that last met an object, and the number it gave it. All marks are equal, so that records are compared by their own fields.</summary>
+public struct SaveMark : IEquatable<SaveMark>
+{
+    internal int Save;
+    internal int Number;
+
+    public readonly bool Equals(SaveMark other) => true;
+
+    public override readonly bool Equals(object? obj) => obj is SaveMark;
+
+    public override readonly int GetHashCode() => 0;
 }
 
 /// <summary>Selects the generated constructor that makes an empty object to be filled from an image; it runs field initializers and nothing else.</summary>

@@ -19,16 +19,16 @@ public sealed class MessagePackWriter
 
     public int Length => _length;
 
-    public void WriteNil() => Next(1)[0] = 0xc0;
+    public void WriteNil() => Put(0xc0);
 
-    public void Write(bool value) => Next(1)[0] = value ? (byte)0xc3 : (byte)0xc2;
+    public void Write(bool value) => Put(value ? (byte)0xc3 : (byte)0xc2);
 
     public void Write(long value)
     {
         if (value >= 0)
             Write((ulong)value);
         else if (value >= -32)
-            Next(1)[0] = (byte)value;
+            Put((byte)value);
         else
             WriteNegative(value);
     }
@@ -36,7 +36,7 @@ public sealed class MessagePackWriter
     public void Write(ulong value)
     {
         if (value < 128)
-            Next(1)[0] = (byte)value;
+            Put((byte)value);
         else
             WriteLarge(value);
     }
@@ -116,7 +116,7 @@ public sealed class MessagePackWriter
     public void WriteArrayHeader(int count)
     {
         if (count < 16)
-            Next(1)[0] = (byte)(0x90 | count);
+            Put((byte)(0x90 | count));
         else
             WriteHeader(count, 0, 0xdc, 0xdd);
     }
@@ -124,7 +124,7 @@ public sealed class MessagePackWriter
     public void WriteMapHeader(int count)
     {
         if (count < 16)
-            Next(1)[0] = (byte)(0x80 | count);
+            Put((byte)(0x80 | count));
         else
             WriteHeader(count, 0, 0xde, 0xdf);
     }
@@ -143,7 +143,7 @@ public sealed class MessagePackWriter
     private void WriteRawString(string value)
     {
         WriteHeader(2 * value.Length, 0xc7, 0xc8, 0xc9);
-        Next(1)[0] = RawStringExtension;
+        Put(RawStringExtension);
         Span<byte> to = Next(2 * value.Length);
         for (int i = 0; i < value.Length; i++)
             BinaryPrimitives.WriteUInt16LittleEndian(to[(2 * i)..], value[i]);
@@ -223,6 +223,20 @@ public sealed class MessagePackWriter
             BinaryPrimitives.WriteInt32BigEndian(to[1..], count);
             to[0] = form32;
         }
+    }
+
+    private void Put(byte value)
+    {
+        byte[] buffer = _buffer;
+        int length = _length;
+        if ((uint)length >= (uint)buffer.Length)
+        {
+            Reserve(1);
+            buffer = _buffer;
+        }
+
+        buffer[length] = value;
+        _length = length + 1;
     }
 
     private Span<byte> Next(int count)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.CompilerServices;
 
 namespace Snapshot.State;
 
@@ -10,13 +9,14 @@ public sealed class StateWriter
     internal const string Magic = "snapshot-state";
     internal const int FormatVersion = 1;
 
+    private static int s_saves;
+
+    private readonly int _save = Interlocked.Increment(ref s_saves);
     private readonly MessagePackWriter _output = new(64 << 10);
     private readonly List<ISavable> _objects = [];
     private readonly List<StateType> _types = [];
     private readonly List<int> _objectTypes = [];
     private int[] _indexOfType = new int[64];
-    private object?[] _slots = new object?[1024];
-    private int[] _numbers = new int[1024];
     private int _depth;
 
     private StateWriter()
@@ -30,17 +30,18 @@ public sealed class StateWriter
     /// <exception cref="InvalidOperationException">A bug in the program: null where a field cannot be null, an object that is not savable.</exception>
     public static byte[] Save(ISavable root)
     {
-        var buffer = new ArrayBufferWriter<byte>();
-        Save(root, buffer);
-        return buffer.WrittenSpan.ToArray();
+        var writer = new StateWriter();
+        MessagePackWriter head = writer.WriteAll(root);
+        byte[] image = new byte[head.Length + writer._output.Length];
+        head.Written.CopyTo(image);
+        writer._output.Written.CopyTo(image.AsSpan(head.Length));
+        return image;
     }
 
     public static void Save(ISavable root, IBufferWriter<byte> destination)
     {
-        ArgumentNullException.ThrowIfNull(root);
         var writer = new StateWriter();
-        writer.WriteObjects(root);
-        MessagePackWriter head = writer.MakeHead();
+        MessagePackWriter head = writer.WriteAll(root);
         destination.Write(head.Written);
         destination.Write(writer._output.Written);
     }
@@ -82,8 +83,9 @@ public sealed class StateWriter
     public static void ThrowNull(string type, string field) =>
         throw new InvalidOperationException($"{field} of {type} is null where its type says it cannot, so it would not restore");
 
-    private void WriteObjects(ISavable root)
+    private MessagePackWriter WriteAll(ISavable root)
     {
+        ArgumentNullException.ThrowIfNull(root);
         NumberOf(root);
         for (int i = 0; i < _objects.Count; i++)
         {
@@ -95,6 +97,8 @@ public sealed class StateWriter
             _output.WriteArrayHeader(type.Level + 1);
             target.SaveState(this);
         }
+
+        return MakeHead();
     }
 
     private MessagePackWriter MakeHead()
@@ -148,48 +152,16 @@ public sealed class StateWriter
         return index;
     }
 
-    /// <summary>An open-addressing table by identity: a dictionary takes three times as long, and this is most of a save's time.</summary>
+    /// <summary>Objects carry their number themselves, under the number of the save it belongs to: a table would take most of a save's time.</summary>
     private int NumberOf(ISavable target)
     {
-        int mask = _slots.Length - 1;
-        int slot = Hash(target) & mask;
-        while (_slots[slot] is { } there)
-        {
-            if (ReferenceEquals(there, target))
-                return _numbers[slot];
-            slot = (slot + 1) & mask;
-        }
-
+        ref SaveMark mark = ref target.SaveMark;
+        if (mark.Save == _save)
+            return mark.Number;
         int number = _objects.Count;
         _objects.Add(target);
-        _slots[slot] = target;
-        _numbers[slot] = number;
-        if (2 * _objects.Count > _slots.Length)
-            Grow();
+        mark.Save = _save;
+        mark.Number = number;
         return number;
-    }
-
-    private void Grow()
-    {
-        object?[] slots = new object?[4 * _slots.Length];
-        int[] numbers = new int[slots.Length];
-        int mask = slots.Length - 1;
-        for (int number = 0; number < _objects.Count; number++)
-        {
-            int slot = Hash(_objects[number]) & mask;
-            while (slots[slot] is not null)
-                slot = (slot + 1) & mask;
-            slots[slot] = _objects[number];
-            numbers[slot] = number;
-        }
-
-        _slots = slots;
-        _numbers = numbers;
-    }
-
-    private static int Hash(object target)
-    {
-        uint hash = (uint)RuntimeHelpers.GetHashCode(target) * 2654435769u;
-        return (int)(hash >> 7);
     }
 }

@@ -29,6 +29,9 @@ public partial struct Point
     }
 }
 
+[Savable("test-record")]
+public sealed partial record class Pair([property: Saved(1)] int First, [property: Saved(2)] string Second);
+
 [Savable("test-tree")]
 public partial struct Tree
 {

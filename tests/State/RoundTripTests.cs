@@ -134,6 +134,15 @@ public sealed class RoundTripTests
     }
 
     [Fact]
+    public void RoundTrip_Record_IsEqualToItsOriginal()
+    {
+        var pair = new Pair(1, "two");
+
+        Assert.Equal(pair, Context.RoundTrip(pair));
+        Assert.Equal(pair, pair with { });
+    }
+
+    [Fact]
     public void Save_SameGraphTwice_GivesSameBytes() => Assert.Equal(StateWriter.Save(MakeEverything()), StateWriter.Save(MakeEverything()));
 
     [Fact]
