@@ -8,6 +8,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [NotSaved("timers are armed again by their owners")] private TimerQueue _timers = null!;
     [NotSaved("a checkpoint is taken when none is ready")] private readonly Queue<Task> _readyTasks = new();
     [NotSaved("blocked calls register again when they are tried again")] private readonly FutexTable _futexes = new();
+    [NotSaved("set by the restoring sentry when asked for")] private Strace.StraceLog? _strace;
     [NotSaved("a lock")] private readonly System.Threading.Lock _lock = new();
 
     [Saved(1)] private GuestClock _clock;
@@ -64,6 +65,13 @@ public sealed partial class GuestKernel : IAfterLoad
     {
         get => _domainName;
         set => _domainName = value;
+    }
+
+    /// <summary>Prints every call and signal; null when off.</summary>
+    public Strace.StraceLog? Strace
+    {
+        get => _strace;
+        set => _strace = value;
     }
 
     /// <summary>CPUs that guests see; as many as where the sandbox began, also after a restore elsewhere, as programs ask once.</summary>
