@@ -26,7 +26,7 @@ internal static class Arguments
     internal static readonly ArgumentFormat Text = new((p, i) => p.String(p[i]));
     internal static readonly ArgumentFormat Mode = new((p, i) => p.Octal(p[i] & 0xffff));
     internal static readonly ArgumentFormat NodeMode = new((p, i) => p.Append(Structs.DescribeMode((uint)p[i])));
-    internal static readonly ArgumentFormat Signal = new((p, i) => p.Append(SignalNames.Get((int)p[i])));
+    internal static readonly ArgumentFormat SignalNumber = new((p, i) => p.Append(SignalNames.Get((int)p[i])));
     internal static readonly ArgumentFormat MilliTimeout = Int;
 
     /// <summary>The mode of open, there only when a file may be made.</summary>

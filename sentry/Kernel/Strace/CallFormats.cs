@@ -178,20 +178,20 @@ internal static class CallFormats
 
     private static void Signals(AddFormat add)
     {
-        add(Sysno.rt_sigaction, Signal, In(Structs.Sigaction), Out(Structs.Sigaction), ULong);
+        add(Sysno.rt_sigaction, SignalNumber, In(Structs.Sigaction), Out(Structs.Sigaction), ULong);
         add(Sysno.rt_sigprocmask, Flags(FlagTables.SignalHow), SignalSetIn, SignalSetOut, ULong);
         add(Sysno.rt_sigpending, SignalSetOut, ULong);
         add(Sysno.rt_sigsuspend, SignalSetIn, ULong);
         add(Sysno.rt_sigtimedwait, SignalSetIn, Out(Structs.SignalInformation), In(Structs.Timespec), ULong);
-        add(Sysno.rt_sigqueueinfo, Int, Signal, In(Structs.SignalInformation));
+        add(Sysno.rt_sigqueueinfo, Int, SignalNumber, In(Structs.SignalInformation));
         add(Sysno.rt_sigreturn);
         add(Sysno.sigaltstack, In(Structs.SignalStack), Out(Structs.SignalStack));
-        add(Sysno.kill, Int, Signal);
-        add(Sysno.tkill, Int, Signal);
-        add(Sysno.tgkill, Int, Int, Signal);
+        add(Sysno.kill, Int, SignalNumber);
+        add(Sysno.tkill, Int, SignalNumber);
+        add(Sysno.tgkill, Int, Int, SignalNumber);
         add(Sysno.pause);
         add(Sysno.restart_syscall);
-        add(Sysno.pidfd_send_signal, Fd, Signal, Address, Hex);
+        add(Sysno.pidfd_send_signal, Fd, SignalNumber, Address, Hex);
     }
 
     private static void Processes(AddFormat add, CallFormat[] table)
