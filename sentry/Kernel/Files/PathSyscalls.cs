@@ -61,8 +61,10 @@ internal static class PathSyscalls
     {
         if (!task.Memory.ReadPath(pathAddress).TryGet(out string? path, out Errno error))
             return error;
+        if (task.CurrentCall?.State is FifoOpen waiting)
+            return waiting.Continue(task, (flags & OpenFlags.CloseOnExec) != 0);
         if (!Vfs.Open(task, path, flags, mode & ModeMask, directory, walk).TryGet(out FileObject? file, out error))
-            return error;
+            return error == Errno.EAGAIN && task.CurrentCall?.State is FifoOpen begun ? begun.Continue(task, false) : error;
         return task.AddFile(file, (flags & OpenFlags.CloseOnExec) != 0);
     }
 
@@ -255,7 +257,7 @@ internal static class PathSyscalls
     {
         uint old = task.Fs.Umask;
         task.Fs.Umask = (uint)args.A0;
-        return old;
+        return (int)old;
     }
 
     // ---- elsewhere -----------------------------------------------------------------------------------------------

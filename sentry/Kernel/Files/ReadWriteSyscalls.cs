@@ -145,7 +145,7 @@ internal static class ReadWriteSyscalls
 
         var partial = task.CurrentCall?.State as PartialTransfer;
         Result<long> moved = file.Write(task, partial is null ? buffer : buffer.Skip(partial.Done));
-        if (partial is null && moved.IsOk && (moved.Value == buffer.Length || file.WaitQueue is null || file.IsNonBlocking || dontWait))
+        if (partial is null && moved.IsOk && (moved.Value == buffer.Length || !file.WritesInFull || file.IsNonBlocking || dontWait))
             return moved;
         return WriteRest(task, file, buffer, moved, partial, dontWait);
     }
@@ -156,7 +156,7 @@ internal static class ReadWriteSyscalls
         while (moved.IsOk)
         {
             done += moved.Value;
-            if (done >= buffer.Length || moved.Value == 0)
+            if (done >= buffer.Length || moved.Value == 0 || !file.WritesInFull)
                 return done;
             moved = file.Write(task, buffer.Skip(done));
         }

@@ -157,7 +157,7 @@ internal static class StatSyscalls
             f_fsid = device,
             f_namelen = status.NameLength,
             f_frsize = status.BlockSize,
-            f_flags = Valid | ((long)flags & 0x40F) | ((flags & MountFlags.RelAtime) != 0 ? 4096 : 0),
+            f_flags = Valid | (uint)((int)flags & 0x40F) | ((flags & MountFlags.RelAtime) != 0 ? 4096L : 0L),
         };
         return task.TryWrite(destination, statfs) ? SyscallResult.Ok : Errno.EFAULT;
     }
