@@ -39,8 +39,8 @@ internal static class SignalFrame
                 extendedSize = WriteInitialState(extended);
 
             ulong stack = registers.Rsp - RedZone;
-            bool nested = state.IsOnAltStack(registers.Rsp - RedZone);
-            bool entering = action.Has(SignalAct.SA_ONSTACK) && state.AltStackSize != 0 && !nested;
+            bool nested = state.IsOnAltStack(registers.Rsp);
+            bool entering = action.Has(SignalAct.SA_ONSTACK) && state.AltStackSize != 0 && !state.IsOnAltStack(stack);
             if (entering)
                 stack = state.AltStack + state.AltStackSize;
             ulong fpstate = (stack - (ulong)extendedSize) & ~63UL;
