@@ -70,6 +70,6 @@ public sealed class ControlChannelTests
         BinaryPrimitives.WriteInt32LittleEndian(frame, length);
         a.Send(frame);
         a.Dispose();
-        Assert.Throws<ControlProtocolException>(() => second.ReceiveFrame(out _));
+        Assert.Throws<FrameException>(() => second.ReceiveFrame(out _));
     }
 }

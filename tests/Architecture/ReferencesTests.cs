@@ -13,7 +13,7 @@ public sealed class ReferencesTests
         ["Sentry.Platform.Notify"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform"],
         ["Sentry.Kernel"] = ["Sentry.Abi", "Sentry.Platform", "Snapshot.State", "Snapshot.State.Generators"],
         ["Sentry.FileSystems"] = ["Sentry.Abi", "Sentry.Kernel", "Gofer.Protocol", "Snapshot.State", "Snapshot.State.Generators"],
-        ["Sentry.Control"] = ["Sentry.Host", "Sentry.Abi"],
+        ["Sentry.Control"] = ["Sentry.Host"],
         ["Sentry"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform", "Sentry.Platform.Notify", "Sentry.Kernel", "Sentry.FileSystems", "Sentry.Control", "Gofer.Protocol", "Snapshot.State"],
         ["Gofer.Protocol"] = ["Sentry.Abi", "Sentry.Host"],
         ["Gofer"] = ["Sentry.Abi", "Sentry.Host", "Gofer.Protocol"],
