@@ -1,0 +1,58 @@
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace RestoreAgent.Agent.Processes;
+
+/// <summary>The process that serves a sandbox's root file system to its sentry. It ends when the sentry's end of the socket closes.</summary>
+public sealed class GoferProcess : IDisposable
+{
+    private const int ExitGrace = 1000;
+
+    private readonly ChildProcess _process;
+    private readonly UnixChannel _sentryEnd;
+
+    private GoferProcess(ChildProcess process, UnixChannel sentryEnd) => (_process, _sentryEnd) = (process, sentryEnd);
+
+    /// <summary>The socket to hand to the sentry.</summary>
+    public int SentryDescriptor => _sentryEnd.Descriptor;
+
+    public static GoferProcess Start(AgentFolders folders, string rootFolder)
+    {
+        Result<(UnixChannel First, UnixChannel Second)> pair = UnixChannel.CreatePair();
+        if (pair.IsError)
+            throw AgentException.Failed($"cannot make a socket pair: {pair.Error}");
+        using UnixChannel theirs = pair.Value.Second;
+        try
+        {
+            using Streams streams = Streams.Null(Path.Combine(folders.Logs, "gofer.log"));
+            ChildProcess process = ChildProcess.Spawn(new SpawnOptions
+            {
+                Path = HostPath.FromText(folders.Gofer),
+                Arguments = ["gofer", "--fd", "3", "--root", HostPath.FromText(rootFolder)],
+                Environment = ProcessEnvironment.ForPrograms,
+                Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor],
+                Namespaces = Isolation.Gofer,
+                NewSession = true,
+                DieWithParent = true,
+                WorkingDirectory = "/",
+            });
+            return new GoferProcess(process, pair.Value.First);
+        }
+        catch
+        {
+            pair.Value.First.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Closes the agent's copy of the sentry's end, once the sentry has it.</summary>
+    public void HandedOver() => _sentryEnd.Dispose();
+
+    /// <summary>Waits for the process to end, killing it when it does not.</summary>
+    public void Dispose()
+    {
+        _sentryEnd.Dispose();
+        _process.End(ExitGrace);
+        _process.Dispose();
+    }
+}

@@ -1,0 +1,338 @@
+using RestoreAgent.Agent.Processes;
+using RestoreAgent.Api;
+using Sentry.Control;
+
+namespace RestoreAgent.Agent.Sandboxes;
+
+/// <summary>What a sandbox is, apart from what it does.</summary>
+public sealed record SandboxIdentity
+{
+    public required string Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public required string RootFolder { get; init; }
+
+    /// <summary>The first program, as the user gave it.</summary>
+    public required ProgramOptions Program { get; init; }
+
+    public required string HostName { get; init; }
+
+    public string? RestoredFrom { get; init; }
+
+    /// <summary>Its output goes to <see cref="Log"/> and it stays listed when it has ended.</summary>
+    public bool Detached { get; init; }
+
+    public string? Log { get; init; }
+
+    public bool Strace { get; init; }
+
+    public int SaveAtCall { get; init; } = -1;
+
+    public DateTimeOffset Created { get; init; }
+}
+
+/// <summary>What a sentry has written of its sandbox.</summary>
+/// <param name="Reply">Pause and base files.</param>
+/// <param name="DataRanges">Where the memory file has data.</param>
+public sealed record Dump(Reply Reply, long[] DataRanges);
+
+/// <summary>
+/// A sandbox: the sentry and gofer it has at present, the streams of its programs, and its end. The sentry changes when it is restored in
+/// place. Starting, executing, signalling and checkpointing exclude each other by <see cref="Gate"/>.
+/// </summary>
+public sealed class Sandbox(SandboxIdentity identity, Streams streams)
+{
+    private const int Killed = 128 + 9, SandboxFailed = 125;
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30), DumpTimeout = TimeSpan.FromMinutes(10);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<int, ExecutedProgram> _programs = [];
+    private readonly Dictionary<int, int> _earlyExits = [];
+    private readonly TaskCompletionSource<ExitReport> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private SentryProcess? _sentry;
+    private GoferProcess? _gofer;
+    private TaskCompletionSource<long[]>? _dump;
+    private bool _stopping;
+    private int? _exitWhileStopping;
+
+    public SandboxIdentity Identity { get; } = identity;
+
+    public SemaphoreSlim Gate { get; } = new(1);
+
+    /// <summary>Completes when the first program and with it the sandbox has ended.</summary>
+    public Task<ExitReport> Exit => _exit.Task;
+
+    /// <summary>Raised on the test aid's save point; the guest waits meanwhile.</summary>
+    public Action<Sandbox>? OnSavePoint { get; init; }
+
+    public string State => _exit.Task.IsCompleted ? "exited" : _sentry is null ? "starting" : "running";
+
+    public string Platform => _sentry?.Platform ?? "";
+
+    public int SentryPid => _exit.Task.IsCompleted ? 0 : _sentry?.ProcessId ?? 0;
+
+    /// <summary>Starts the first program in an empty sentry.</summary>
+    public async Task<Reply> StartAsync(SentryProcess sentry, GoferProcess gofer, ProgramSpec program)
+    {
+        Adopt(sentry, gofer);
+        StartRequest request = new() { Program = program, HostName = Identity.HostName, Strace = Identity.Strace, SaveAtCall = Identity.SaveAtCall };
+        Reply reply = await sentry.RequestAsync(request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace)], RequestTimeout).ConfigureAwait(false);
+        gofer.HandedOver();
+        return reply;
+    }
+
+    /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams.</summary>
+    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile)
+    {
+        KeyValuePair<int, ExecutedProgram>[] programs;
+        lock (_lock)
+            programs = [.. _programs.OrderBy(p => p.Key)];
+        Adopt(sentry, gofer);
+        RestoreRequest request = new() { ExecStreams = [.. programs.Select(p => p.Key)], Strace = Identity.Strace, SaveAtCall = Identity.SaveAtCall };
+        List<int> descriptors = [gofer.SentryDescriptor, stateFile, memoryFile, .. streams.ForStart(false)];
+        foreach ((_, ExecutedProgram program) in programs)
+            descriptors.AddRange(program.Streams.ForStart(false));
+        if (Identity.Strace)
+            descriptors.Add(streams.ForStart(true)[3]);
+        Reply reply = await sentry.RequestAsync(request, [.. descriptors], RequestTimeout).ConfigureAwait(false);
+        gofer.HandedOver();
+        return reply;
+    }
+
+    /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>
+    public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams)
+    {
+        await Gate.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            Reply reply = await Running().RequestAsync(new ExecRequest { Program = program }, programStreams.ForStart(false), RequestTimeout).ConfigureAwait(false);
+            ExecutedProgram started = new(reply.Pid, programStreams);
+            lock (_lock)
+            {
+                if (_earlyExits.Remove(reply.Pid, out int status))
+                    started.End(Report(status));
+                else if (_exit.Task.IsCompleted)
+                    started.End(new ExitReport { ExitCode = Killed });
+                else
+                    _programs[reply.Pid] = started;
+            }
+
+            return started;
+        }
+        catch
+        {
+            programStreams.Dispose();
+            throw;
+        }
+        finally
+        {
+            Gate.Release();
+        }
+    }
+
+    public async Task SignalAsync(int pid, int signal)
+    {
+        await Gate.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await Running().RequestAsync(new SignalRequest { Pid = pid, Signal = signal }, [], RequestTimeout).ConfigureAwait(false);
+        }
+        finally
+        {
+            Gate.Release();
+        }
+    }
+
+    public async Task<SandboxInspection> InspectAsync()
+    {
+        Reply reply = await Running().RequestAsync(new InspectRequest(), [], RequestTimeout).ConfigureAwait(false);
+        return reply.Inspection ?? new SandboxInspection();
+    }
+
+    /// <summary>Has the sentry write state and memory into two open files. With <paramref name="stop"/> the sentry is gone afterwards, else the guest goes on.
+    /// The caller holds <see cref="Gate"/>.</summary>
+    public async Task<Dump> DumpAsync(int stateFile, int memoryFile, bool stop)
+    {
+        SentryProcess sentry = Running();
+        TaskCompletionSource<long[]> dump = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+        {
+            _dump = dump;
+            _stopping = stop;
+            _exitWhileStopping = null;
+        }
+
+        try
+        {
+            Reply reply = await sentry.RequestAsync(new CheckpointRequest { LeaveRunning = !stop }, [stateFile, memoryFile], DumpTimeout).ConfigureAwait(false);
+            long[] ranges = await dump.Task.WaitAsync(DumpTimeout).ConfigureAwait(false);
+            if (stop)
+            {
+                sentry.Close();
+                await sentry.Ended.ConfigureAwait(false);
+                ReleaseGofer();
+            }
+
+            return new Dump(reply, ranges);
+        }
+        catch
+        {
+            int? status;
+            lock (_lock)
+            {
+                _stopping = false;
+                status = _exitWhileStopping;
+            }
+
+            if (status is { } ended)
+                Finish(Report(ended));
+            else if (sentry.Ended.IsCompleted)
+                Finish(new ExitReport { ExitCode = SandboxFailed, Reason = await sentry.Ended.ConfigureAwait(false) });
+            throw;
+        }
+        finally
+        {
+            lock (_lock)
+                _dump = null;
+        }
+    }
+
+    /// <summary>Ends the sandbox at once.</summary>
+    public void Kill(string? reason = null) => Finish(new ExitReport { ExitCode = Killed, Reason = reason });
+
+    /// <summary>The sandbox has ended: says so to all who wait and lets everything it held go. Only the first call counts.</summary>
+    public void Finish(ExitReport report)
+    {
+        SentryProcess? sentry;
+        List<ExecutedProgram> programs;
+        lock (_lock)
+        {
+            if (_exit.Task.IsCompleted)
+                return;
+            streams.Dispose();
+            programs = [.. _programs.Values];
+            _programs.Clear();
+            sentry = _sentry;
+            foreach (ExecutedProgram program in programs)
+                program.End(new ExitReport { ExitCode = Killed });
+            _exit.TrySetResult(report);
+        }
+
+        sentry?.Close();
+        if (report.ExitCode == Killed)
+            sentry?.Kill();
+        _ = Task.Run(async () =>
+        {
+            if (sentry is not null)
+                await sentry.Ended.ConfigureAwait(false);
+            ReleaseGofer();
+        });
+    }
+
+    private static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0
+        ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
+        : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
+
+    private SentryProcess Running()
+    {
+        SentryProcess? sentry = _sentry;
+        return sentry is not null && !_exit.Task.IsCompleted ? sentry : throw AgentException.Conflict($"the sandbox {Identity.Name} is not running");
+    }
+
+    private void Adopt(SentryProcess sentry, GoferProcess gofer)
+    {
+        lock (_lock)
+        {
+            (_sentry, _gofer) = (sentry, gofer);
+            _stopping = false;
+            _earlyExits.Clear();
+        }
+
+        sentry.SetHandler(OnEvent);
+        _ = sentry.Ended.ContinueWith(ended => OnSentryEnded(sentry, ended.Result), TaskScheduler.Default);
+    }
+
+    private void ReleaseGofer()
+    {
+        GoferProcess? gofer;
+        lock (_lock)
+            (gofer, _gofer) = (_gofer, null);
+        gofer?.Dispose();
+    }
+
+    private void OnSentryEnded(SentryProcess sentry, string reason)
+    {
+        lock (_lock)
+        {
+            _dump?.TrySetException(AgentException.Failed(reason));
+            if (_stopping || _sentry != sentry)
+                return;
+        }
+
+        Finish(new ExitReport { ExitCode = SandboxFailed, Reason = reason });
+    }
+
+    private void OnEvent(ControlMessage message)
+    {
+        switch (message)
+        {
+            case ProcessExited { Pid: 1 } exited:
+                lock (_lock)
+                {
+                    if (_stopping)
+                    {
+                        _exitWhileStopping = exited.WaitStatus;
+                        return;
+                    }
+                }
+
+                Finish(Report(exited.WaitStatus));
+                break;
+            case ProcessExited exited:
+                lock (_lock)
+                {
+                    if (_stopping)
+                        return;
+                    if (_programs.Remove(exited.Pid, out ExecutedProgram? program))
+                        program.End(Report(exited.WaitStatus));
+                    else
+                        _earlyExits[exited.Pid] = exited.WaitStatus;
+                }
+
+                break;
+            case DumpFinished finished:
+                lock (_lock)
+                {
+                    if (finished.Error is null)
+                        _dump?.TrySetResult(finished.DataRanges);
+                    else
+                        _dump?.TrySetException(AgentException.Failed(finished.Error));
+                }
+
+                break;
+            case SavePointReached:
+                OnSavePoint?.Invoke(this);
+                break;
+        }
+    }
+}
+
+/// <summary>A program that was started in a running sandbox.</summary>
+public sealed class ExecutedProgram(int pid, Streams streams)
+{
+    private readonly TaskCompletionSource<ExitReport> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public int Pid { get; } = pid;
+
+    public Streams Streams { get; } = streams;
+
+    public Task<ExitReport> Exit => _exit.Task;
+
+    /// <summary>It has ended: its streams are closed here, then those who wait are told.</summary>
+    public void End(ExitReport report)
+    {
+        Streams.Dispose();
+        _exit.TrySetResult(report);
+    }
+}

@@ -1,0 +1,211 @@
+using System.Collections.Concurrent;
+using RestoreAgent.Agent.Processes;
+using RestoreAgent.Agent.Snapshots;
+using RestoreAgent.Api;
+using Sentry.Control;
+using Sentry.Host;
+
+namespace RestoreAgent.Agent.Sandboxes;
+
+/// <summary>Starts sandboxes and programs in them; what both the HTTP API and the attach socket call.</summary>
+public sealed class SandboxService(AgentFolders folders, SandboxTable table, SentryPool pool, RestoreService restores, SavePoints savePoints)
+{
+    private static readonly TimeSpan AttachWithin = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan KillWithin = TimeSpan.FromSeconds(2);
+
+    private readonly ConcurrentDictionary<string, PendingAttach> _pending = new();
+
+    /// <summary>Runs a program in a new sandbox. Takes over the streams, which are null when detached.</summary>
+    public async Task<(Sandbox Sandbox, Started Started)> RunAsync(RunRequest request, Streams? streams, string? id = null)
+    {
+        Sandbox? sandbox = null;
+        try
+        {
+            string root = CheckRoot(request.RootFolder);
+            ProgramSpec program = Programs.ToSpec(request.Program, root, []);
+            sandbox = Add(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox", null, ref streams);
+            Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
+            GoferProcess gofer = StartGofer(root, taken);
+            Reply reply = await sandbox.StartAsync(await taken.ConfigureAwait(false), gofer, program).ConfigureAwait(false);
+            return (sandbox, Describe(sandbox, reply.Pid, 0));
+        }
+        catch (Exception e)
+        {
+            streams?.Dispose();
+            Discard(sandbox, e);
+            throw;
+        }
+    }
+
+    /// <summary>Restores a snapshot into a new sandbox. Takes over the streams, which are null when detached.</summary>
+    public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, string? id = null)
+    {
+        Sandbox? sandbox = null;
+        try
+        {
+            using PreparedImage image = await restores.PrepareAsync(snapshot, request).ConfigureAwait(false);
+            string root = CheckRoot(image.RootFolder);
+            sandbox = Add(request, id ?? NewId(), root, image.Program, image.HostName, snapshot, ref streams);
+            Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
+            GoferProcess gofer = StartGofer(root, taken);
+            using OpenFiles files = OpenFiles.Open(image.StateFile, image.MemoryFile);
+            Reply reply = await sandbox.RestoreAsync(await taken.ConfigureAwait(false), gofer, files.State, files.Memory).ConfigureAwait(false);
+            return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
+        }
+        catch (Exception e)
+        {
+            streams?.Dispose();
+            Discard(sandbox, e);
+            throw;
+        }
+    }
+
+    /// <summary>Runs a further program in a sandbox. Takes over the streams, which are null when detached.</summary>
+    public async Task<(Sandbox Sandbox, ExecutedProgram Program)> ExecAsync(string name, ExecProgramRequest request, Streams? streams)
+    {
+        try
+        {
+            Sandbox sandbox = table.Get(name);
+            ProgramSpec program = Programs.ToSpec(request.Program, sandbox.Identity.RootFolder, sandbox.Identity.Program.Environment);
+            Streams given = streams ?? Streams.Null(sandbox.Identity.Log ?? "/dev/null");
+            streams = null;
+            return (sandbox, await sandbox.ExecAsync(program, given).ConfigureAwait(false));
+        }
+        finally
+        {
+            streams?.Dispose();
+        }
+    }
+
+    /// <summary>Keeps an HTTP request that wants streams until they come over the attach socket.</summary>
+    public Started Await(AttachRequest request, string? name)
+    {
+        string id = NewId(), token = Guid.NewGuid().ToString("N");
+        PendingAttach pending = new(request, id, Environment.TickCount64);
+        foreach ((string old, PendingAttach other) in _pending)
+        {
+            if (Environment.TickCount64 - other.Since > AttachWithin.TotalMilliseconds)
+                _pending.TryRemove(old, out _);
+        }
+
+        _pending[token] = pending;
+        return new Started { Id = id, Name = request.Exec is null ? SandboxTable.NameFor(name, id) : request.Sandbox!, AttachToken = token };
+    }
+
+    /// <summary>The request of a token, once.</summary>
+    public PendingAttach Redeem(string token) =>
+        _pending.TryRemove(token, out PendingAttach? pending) && Environment.TickCount64 - pending.Since <= AttachWithin.TotalMilliseconds
+            ? pending
+            : throw AgentException.NotFound("the attach token is unknown or older than 30 seconds; make the request again");
+
+    /// <summary>Sends a signal; SIGKILL to the first program ends the sandbox even when its sentry does not answer.</summary>
+    public async Task SignalAsync(Sandbox sandbox, SignalProgramRequest request)
+    {
+        const int Kill = 9, Last = 64;
+        if (request.Signal is < 0 or > Last)
+            throw AgentException.Invalid($"there is no signal {request.Signal}");
+        if (request.Signal != Kill || request.Pid > 1)
+        {
+            await sandbox.SignalAsync(request.Pid, request.Signal).ConfigureAwait(false);
+            return;
+        }
+
+        if (sandbox.Exit.IsCompleted)
+            throw AgentException.Conflict($"the sandbox {sandbox.Identity.Name} is not running");
+        try
+        {
+            await sandbox.SignalAsync(request.Pid, Kill).WaitAsync(KillWithin).ConfigureAwait(false);
+            await sandbox.Exit.WaitAsync(KillWithin).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is TimeoutException or AgentException)
+        {
+            sandbox.Kill("killed");
+        }
+    }
+
+    /// <summary>Removes a sandbox from the list, with its log; one that runs only by force.</summary>
+    public void Remove(Sandbox sandbox, bool force)
+    {
+        if (!sandbox.Exit.IsCompleted)
+        {
+            if (!force)
+                throw AgentException.Conflict($"the sandbox {sandbox.Identity.Name} is running; snapshot-rpc kill it first, or rm -f");
+            sandbox.Kill("removed");
+        }
+
+        table.Remove(sandbox);
+        if (sandbox.Identity.Log is { } log)
+            File.Delete(log);
+    }
+
+    private static string NewId() => Guid.NewGuid().ToString("N");
+
+    private static string CheckRoot(string root)
+    {
+        if (!Path.IsPathFullyQualified(root))
+            throw AgentException.Invalid($"the root file system '{root}' must be an absolute path");
+        return Directory.Exists(root) ? Path.TrimEndingDirectorySeparator(Path.GetFullPath(root))
+            : throw AgentException.Invalid($"the root file system {root} is no folder");
+    }
+
+    private static Started Describe(Sandbox sandbox, int pid, long restoreNanoseconds) =>
+        new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = pid, RestoreNanoseconds = restoreNanoseconds };
+
+    private Sandbox Add(NewSandbox request, string id, string root, ProgramOptions program, string hostName, string? snapshot, ref Streams? streams)
+    {
+        if (!request.Detach && streams is null)
+            throw AgentException.Invalid("an attached sandbox needs its standard streams over the attach socket");
+        string name = SandboxTable.NameFor(request.Name, id);
+        string? log = request.Detach ? Path.Combine(folders.Logs, id + ".log") : null;
+        Sandbox sandbox = new(
+            new SandboxIdentity
+            {
+                Id = id,
+                Name = name,
+                RootFolder = root,
+                Program = program,
+                HostName = hostName,
+                RestoredFrom = snapshot,
+                Detached = request.Detach,
+                Log = log,
+                Strace = request.Strace,
+                SaveAtCall = request.SaveAtCall,
+                Created = DateTimeOffset.UtcNow,
+            },
+            streams ??= Streams.Null(log!))
+        {
+            OnSavePoint = savePoints.Reached,
+        };
+        table.Add(sandbox);
+        streams = null;
+        if (!request.Detach)
+            _ = sandbox.Exit.ContinueWith(_ => table.Remove(sandbox), TaskScheduler.Default);
+        return sandbox;
+    }
+
+    private GoferProcess StartGofer(string root, Task<SentryProcess> taken)
+    {
+        try
+        {
+            return GoferProcess.Start(folders, root);
+        }
+        catch
+        {
+            _ = taken.ContinueWith(t => t.Result.Dispose(), TaskContinuationOptions.OnlyOnRanToCompletion);
+            throw;
+        }
+    }
+
+    private void Discard(Sandbox? sandbox, Exception reason)
+    {
+        if (sandbox is null)
+            return;
+        sandbox.Kill(reason.Message);
+        table.Remove(sandbox);
+        if (sandbox.Identity.Log is { } log)
+            File.Delete(log);
+    }
+}
+
+/// <summary>A request that waits for its streams.</summary>
+public sealed record PendingAttach(AttachRequest Request, string Id, long Since);

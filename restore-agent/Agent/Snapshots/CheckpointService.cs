@@ -1,0 +1,144 @@
+using RestoreAgent.Agent.Processes;
+using RestoreAgent.Agent.Sandboxes;
+using RestoreAgent.Api;
+using Sentry.Control;
+using Sentry.Host;
+using Snapshot.Images;
+using Storage;
+
+namespace RestoreAgent.Agent.Snapshots;
+
+/// <summary>Saves sandboxes as snapshots: all of it or nothing, and a sandbox that could not be saved goes on.</summary>
+public sealed class CheckpointService(AgentFolders folders, Stores stores, ImageCache cache, SentryPool pool, ILogger<CheckpointService> logger)
+{
+    public async Task<CheckpointReport> CheckpointAsync(Sandbox sandbox, CheckpointSandboxRequest request)
+    {
+        SnapshotNames.Validate(request.Snapshot);
+        IObjectStore store = stores.Open(request.Store);
+        if (!request.Replace && await ExistsAsync(store, request.Snapshot).ConfigureAwait(false))
+            throw AgentException.Conflict($"{store.Location} has a snapshot {request.Snapshot} already; choose another name or give --replace");
+
+        await sandbox.Gate.WaitAsync().ConfigureAwait(false);
+        bool held = true;
+        try
+        {
+            SandboxInspection inspection = await sandbox.InspectAsync().ConfigureAwait(false);
+            using DumpFolder folder = new(folders);
+            Dump dump;
+            using (OpenFiles files = folder.MakeFiles())
+                dump = await sandbox.DumpAsync(files.State, files.Memory, stop: !request.LeaveRunning).ConfigureAwait(false);
+            if (request.LeaveRunning)
+            {
+                sandbox.Gate.Release();
+                held = false;
+            }
+
+            WrittenImage written;
+            try
+            {
+                written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace).ConfigureAwait(false);
+            }
+            catch (Exception e) when (!request.LeaveRunning)
+            {
+                // The program has stopped already; its files are whole, so it goes on from them.
+                logger.LogWarning("checkpoint {Snapshot} of {Sandbox} failed, the sandbox goes on: {Reason}", request.Snapshot, sandbox.Identity.Name, e.Message);
+                await ResumeAsync(sandbox, folder.StateFile, folder.MemoryFile).ConfigureAwait(false);
+                throw;
+            }
+
+            if (!request.LeaveRunning)
+                sandbox.Finish(new ExitReport { ExitCode = 0, Reason = $"checkpointed as {request.Snapshot}" });
+            return new CheckpointReport
+            {
+                Snapshot = request.Snapshot,
+                Store = store.Location,
+                PauseNanoseconds = dump.Reply.PauseNanoseconds,
+                StateBytes = written.StateBytes,
+                MemoryBytes = written.MemoryBytes,
+                StoredBytes = written.StoredBytes,
+            };
+        }
+        finally
+        {
+            if (held)
+                sandbox.Gate.Release();
+        }
+    }
+
+    /// <summary>Restores a stopped sandbox in a new sentry, with the streams it has; ends it when that fails.</summary>
+    public async Task ResumeAsync(Sandbox sandbox, string stateFile, string memoryFile)
+    {
+        SentryProcess? sentry = null;
+        GoferProcess? gofer = null;
+        try
+        {
+            sentry = await pool.TakeAsync(sandbox.Platform).ConfigureAwait(false);
+            gofer = GoferProcess.Start(folders, sandbox.Identity.RootFolder);
+            using OpenFiles files = OpenFiles.Open(stateFile, memoryFile);
+            await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            sandbox.Finish(new ExitReport { ExitCode = 125, Reason = "the sandbox could not be restored: " + e.Message });
+            sentry?.Dispose();
+            gofer?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Writes a dump as a named image and puts its files into the cache.</summary>
+    public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace)
+    {
+        SnapshotInfo info = new()
+        {
+            Name = name,
+            HostName = sandbox.Identity.HostName,
+            Platform = sandbox.Platform,
+            RootFolder = sandbox.Identity.RootFolder,
+            BaseFiles = await new BaseFileHasher(sandbox.Identity.RootFolder, folders.BaseHashes)
+                .HashAsync(dump.Reply.BaseFiles.Select(f => (f.Path, f.Size))).ConfigureAwait(false),
+            Processes = [.. inspection.Processes.Select(ToSaved)],
+            UnimplementedCalls = inspection.UnimplementedCalls,
+            Properties = SnapshotProperties.Of(sandbox.Identity.Program),
+        };
+        WrittenImage written = await ImageWriter.WriteAsync(store, info, folder.StateFile, folder.MemoryFile, dump.DataRanges,
+            new ImageWriterOptions { Replace = replace }).ConfigureAwait(false);
+        try
+        {
+            cache.Seed(written.ManifestId, folder.StateFile, folder.MemoryFile).Dispose();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            logger.LogWarning("the image {Snapshot} is not cached: {Reason}", name, e.Message);
+        }
+
+        return written;
+    }
+
+    private static SavedProcess ToSaved(ProcessInspection process) => new()
+    {
+        Pid = process.Pid,
+        ParentPid = process.ParentPid,
+        Name = HostPath.ToText(process.Name),
+        Threads = process.Threads,
+        State = process.State,
+        Arguments = [.. process.Arguments.Select(HostPath.ToText)],
+    };
+
+    private static async Task<bool> ExistsAsync(IObjectStore store, string name)
+    {
+        try
+        {
+            _ = await ImageReader.OpenAsync(store, name).ConfigureAwait(false);
+            return true;
+        }
+        catch (StoreException e) when (e.Error == StoreError.NotFound)
+        {
+            return false;
+        }
+        catch (InvalidImageException)
+        {
+            return true;
+        }
+    }
+}

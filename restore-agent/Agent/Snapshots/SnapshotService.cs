@@ -1,0 +1,55 @@
+using RestoreAgent.Api;
+using Snapshot.Images;
+using Storage;
+
+namespace RestoreAgent.Agent.Snapshots;
+
+/// <summary>Lists, describes and deletes snapshots.</summary>
+public sealed class SnapshotService(Stores stores)
+{
+    public async Task<SnapshotSummary[]> ListAsync(string? store)
+    {
+        List<SnapshotEntry> entries = await SnapshotCatalog.ListAsync(stores.Open(store)).ConfigureAwait(false);
+        return [.. entries.Select(e => new SnapshotSummary { Name = e.Name, Created = e.Created, Size = e.Size, Problem = e.Problem })];
+    }
+
+    public async Task<SnapshotDetails> GetAsync(string name, string? store)
+    {
+        IObjectStore opened = stores.Open(store);
+        ImageReader reader = await ImageReader.OpenAsync(opened, name).ConfigureAwait(false);
+        SnapshotInfo info = reader.Info;
+        return new SnapshotDetails
+        {
+            Name = info.Name,
+            Id = info.Id,
+            ManifestId = reader.ManifestId,
+            Store = opened.Location,
+            Created = info.Created,
+            HostName = info.HostName,
+            Platform = info.Platform,
+            RootFolder = info.RootFolder,
+            StateBytes = reader.StateLength,
+            MemoryLength = reader.MemoryLength,
+            Processes = [.. info.Processes.Select(ToDetails)],
+            BaseFiles = [.. info.BaseFiles.Select(f => new BaseFileDetails(Sentry.Host.HostPath.ToText(f.Path), f.Size, f.Sha256))],
+            UnimplementedCalls = info.UnimplementedCalls,
+        };
+    }
+
+    public async Task DeleteAsync(string name, string? store)
+    {
+        IObjectStore opened = stores.Open(store);
+        await SnapshotCatalog.DeleteAsync(opened, name).ConfigureAwait(false);
+        await SnapshotCatalog.CollectGarbageAsync(opened).ConfigureAwait(false);
+    }
+
+    private static ProcessDetails ToDetails(SavedProcess process) => new()
+    {
+        Pid = process.Pid,
+        ParentPid = process.ParentPid,
+        Name = process.Name,
+        Threads = process.Threads,
+        State = process.State,
+        Arguments = process.Arguments,
+    };
+}

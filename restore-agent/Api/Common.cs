@@ -1,0 +1,101 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace RestoreAgent.Api;
+
+/// <summary>An error as RFC 9457 has it, with the one line that is for the user.</summary>
+public sealed record Problem
+{
+    public string Type { get; init; } = "about:blank";
+
+    public string Title { get; init; } = "";
+
+    public int Status { get; init; }
+
+    /// <summary>One line: what failed and what to do.</summary>
+    public required string Error { get; init; }
+}
+
+/// <summary>Answer to GET /v1/version.</summary>
+public sealed record VersionReport
+{
+    public required string Version { get; init; }
+
+    public int ProcessId { get; init; }
+
+    public int Sandboxes { get; init; }
+
+    /// <summary>Sentries that wait for work.</summary>
+    public int PooledSentries { get; init; }
+
+    /// <summary>Where the agent keeps snapshots unless told otherwise.</summary>
+    public string DefaultStore { get; init; } = "";
+}
+
+/// <summary>One line of GET /v1/doctor.</summary>
+/// <param name="Name">What was looked at.</param>
+/// <param name="State">ok, fallback or missing.</param>
+/// <param name="Detail">What was found; for the other states what happens instead, or what to do.</param>
+public sealed record DoctorLine(string Name, string State, string Detail);
+
+/// <summary>First frame of a connection to the attach socket; exactly one of the requests is set. Descriptors: standard input, output, error,
+/// and one for strace output when <see cref="StraceDescriptor"/>.</summary>
+public sealed record AttachRequest
+{
+    public RunRequest? Run { get; init; }
+
+    public RestoreSnapshotRequest? Restore { get; init; }
+
+    /// <summary>The snapshot to restore, with <see cref="Restore"/>.</summary>
+    public string? Snapshot { get; init; }
+
+    public ExecProgramRequest? Exec { get; init; }
+
+    /// <summary>The sandbox to run in, with <see cref="Exec"/>.</summary>
+    public string? Sandbox { get; init; }
+
+    /// <summary>What an HTTP request returned as <see cref="Started.AttachToken"/>.</summary>
+    public string? Token { get; init; }
+
+    public bool StraceDescriptor { get; init; }
+}
+
+/// <summary>Frames from the client after the first: signals for the program. Closing the connection kills it.</summary>
+public sealed record AttachSignal
+{
+    public int Signal { get; init; }
+}
+
+/// <summary>Frames from the agent: started, then ended; or an error and the end.</summary>
+public sealed record AttachReply
+{
+    public Started? Started { get; init; }
+
+    public ExitReport? Exit { get; init; }
+
+    /// <summary>One line: what failed and what to do.</summary>
+    public string? Error { get; init; }
+}
+
+/// <summary>The contract's JSON codec, shared by agent and clients.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ProgramOptions))]
+[JsonSerializable(typeof(RunRequest))]
+[JsonSerializable(typeof(RestoreSnapshotRequest))]
+[JsonSerializable(typeof(ExecProgramRequest))]
+[JsonSerializable(typeof(Started))]
+[JsonSerializable(typeof(SandboxSummary[]))]
+[JsonSerializable(typeof(SandboxDetails))]
+[JsonSerializable(typeof(ExitReport))]
+[JsonSerializable(typeof(SignalProgramRequest))]
+[JsonSerializable(typeof(CheckpointSandboxRequest))]
+[JsonSerializable(typeof(CheckpointReport))]
+[JsonSerializable(typeof(SnapshotSummary[]))]
+[JsonSerializable(typeof(SnapshotDetails))]
+[JsonSerializable(typeof(VersionReport))]
+[JsonSerializable(typeof(DoctorLine[]))]
+[JsonSerializable(typeof(Problem))]
+[JsonSerializable(typeof(AttachRequest))]
+[JsonSerializable(typeof(AttachSignal))]
+[JsonSerializable(typeof(AttachReply))]
+public sealed partial class ApiJson : JsonSerializerContext;
