@@ -4,6 +4,7 @@ using RestoreAgent.Api;
 using Sentry.Control;
 using Sentry.Host;
 using Snapshot.Images;
+using Snapshot.State;
 using Storage;
 
 namespace RestoreAgent.Agent.Snapshots;

@@ -1,0 +1,192 @@
+using System.Text.Json;
+using RestoreAgent.Agent.Processes;
+using RestoreAgent.Agent.Sandboxes;
+using RestoreAgent.Api;
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace RestoreAgent.Agent.Attach;
+
+/// <summary>
+/// The socket over which clients hand in standard streams (SCM_RIGHTS), which HTTP cannot carry. One connection is one program: its request
+/// and descriptors come in, "started" and "ended" go out, signals come in between, and a client that goes away takes its program along.
+/// </summary>
+public sealed class AttachServer(AgentFolders folders, SandboxService service, ILogger<AttachServer> logger) : IDisposable
+{
+    private const int OwnerOnly = 0x180; // 0600
+    private UnixChannel? _listener;
+
+    /// <summary>Listens; each connection has a thread, since its client may send signals at any time.</summary>
+    public void Start()
+    {
+        File.Delete(folders.AttachSocket);
+        Result<UnixChannel> listening = UnixChannel.Listen(HostPath.FromText(folders.AttachSocket), OwnerOnly);
+        if (listening.IsError)
+            throw AgentException.Failed($"cannot listen at {folders.AttachSocket}: {listening.Error}");
+        _listener = listening.Value;
+        new Thread(() => Accept(listening.Value), 128 << 10) { IsBackground = true, Name = "attach" }.Start();
+    }
+
+    public void Dispose()
+    {
+        _listener?.Shutdown();
+        _listener?.Dispose();
+    }
+
+    private void Accept(UnixChannel listener)
+    {
+        while (listener.Accept() is { IsOk: true } accepted)
+        {
+            UnixChannel client = accepted.Value;
+            Result<PeerCredentials> peer = client.GetPeer();
+            if (peer.IsError || peer.Value.UserId != HostProcess.EffectiveUserId)
+            {
+                client.Dispose();
+                continue;
+            }
+
+            new Thread(() => Serve(client), 256 << 10) { IsBackground = true, Name = "attached" }.Start();
+        }
+    }
+
+    private void Serve(UnixChannel socket)
+    {
+        using FrameChannel client = new(socket);
+        try
+        {
+            byte[]? frame = client.Receive(out int[] descriptors);
+            if (frame is not null)
+                Serve(client, frame, descriptors);
+        }
+        catch (IOException)
+        {
+            // the client has gone; what it started was ended where it was started
+        }
+        catch (Exception e)
+        {
+            (int status, string message) = Errors.Describe(e);
+            if (status == StatusCodes.Status500InternalServerError && e is not AgentException)
+                logger.LogError(e, "attach");
+            TrySend(client, new AttachReply { Error = message });
+        }
+    }
+
+    private void Serve(FrameChannel client, byte[] frame, int[] descriptors)
+    {
+        AttachRequest request;
+        Streams? streams;
+        string? id = null;
+        try
+        {
+            request = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachRequest) ?? throw new JsonException("the request is null");
+            streams = TakeStreams(descriptors, request.StraceDescriptor);
+        }
+        catch (Exception e) when (e is JsonException or AgentException)
+        {
+            foreach (int descriptor in descriptors)
+                HostFile.Close(descriptor);
+            throw e as AgentException ?? AgentException.Invalid("the attach request is no request: " + e.Message);
+        }
+
+        if (request.Token is { } token)
+        {
+            try
+            {
+                PendingAttach pending = service.Redeem(token);
+                (request, id) = (pending.Request, pending.Id);
+            }
+            catch
+            {
+                streams?.Dispose();
+                throw;
+            }
+        }
+
+        if (request.Run is { } run)
+            Follow(client, service.RunAsync(run, streams, id).GetAwaiter().GetResult(), run.Detach);
+        else if (request is { Restore: { } restore, Snapshot: { } snapshot })
+            Follow(client, service.RestoreAsync(snapshot, restore, streams, id).GetAwaiter().GetResult(), restore.Detach);
+        else if (request is { Exec: { } exec, Sandbox: { } name })
+            Follow(client, service.ExecAsync(name, exec, streams).GetAwaiter().GetResult(), exec.Detach);
+        else
+        {
+            streams?.Dispose();
+            throw AgentException.Invalid("an attach request names one of run, restore, exec or a token");
+        }
+    }
+
+    private static Streams? TakeStreams(int[] descriptors, bool strace)
+    {
+        if (descriptors.Length == 0 && !strace)
+            return null;
+        int expected = strace ? 4 : 3;
+        return descriptors.Length == expected
+            ? new Streams(descriptors[0], descriptors[1], descriptors[2], strace ? descriptors[3] : -1)
+            : throw AgentException.Invalid($"{expected} descriptors are expected, {descriptors.Length} came");
+    }
+
+    private static void Follow(FrameChannel client, (Sandbox Sandbox, Started Started) run, bool detached)
+    {
+        Sandbox sandbox = run.Sandbox;
+        if (detached)
+            TrySend(client, new AttachReply { Started = run.Started });
+        else
+            Follow(client, run.Started, sandbox.Exit, signal => sandbox.SignalAsync(1, signal), () => sandbox.Kill("its client has gone"));
+    }
+
+    private static void Follow(FrameChannel client, (Sandbox Sandbox, ExecutedProgram Program) exec, bool detached)
+    {
+        const int Kill = 9;
+        (Sandbox sandbox, ExecutedProgram program) = exec;
+        Started started = new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = program.Pid };
+        if (detached)
+            TrySend(client, new AttachReply { Started = started });
+        else
+            Follow(client, started, program.Exit, signal => sandbox.SignalAsync(program.Pid, signal), () => Observe(sandbox.SignalAsync(program.Pid, Kill)));
+    }
+
+    /// <summary>Passes signals on until the client closes; it does after it has been told of the end, or before, which kills the program.</summary>
+    private static void Follow(FrameChannel client, Started started, Task<ExitReport> exit, Func<int, Task> signal, Action kill)
+    {
+        TrySend(client, new AttachReply { Started = started });
+        _ = exit.ContinueWith(
+            ended =>
+            {
+                TrySend(client, new AttachReply { Exit = ended.Result });
+                client.Shutdown();
+            },
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
+        try
+        {
+            while (client.Receive(out int[] descriptors) is { } frame)
+            {
+                foreach (int descriptor in descriptors)
+                    HostFile.Close(descriptor);
+                if (JsonSerializer.Deserialize(frame, ApiJson.Default.AttachSignal) is { } sent)
+                    Observe(signal(sent.Signal));
+            }
+        }
+        finally
+        {
+            if (!exit.IsCompleted)
+                kill();
+        }
+    }
+
+    // A signal to a program that has just ended fails, and that is all right.
+    private static void Observe(Task task) => _ = task.ContinueWith(t => _ = t.Exception, TaskScheduler.Default);
+
+    private static void TrySend(FrameChannel client, AttachReply reply)
+    {
+        try
+        {
+            client.Send(JsonSerializer.SerializeToUtf8Bytes(reply, ApiJson.Default.AttachReply));
+        }
+        catch (IOException)
+        {
+            // the client has gone
+        }
+    }
+}

@@ -1,0 +1,183 @@
+using System.CommandLine;
+using RestoreAgent.Api;
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace SnapshotRpc;
+
+/// <summary>The commands, their options and what they send to the agent.</summary>
+public static class CommandLine
+{
+    private static readonly Option<string?> StoreOption = new("--store") { Description = "file:///folder, s3://bucket/prefix?endpoint=URL or azblob://container/prefix; default: a folder of yours", HelpName = "URL" };
+
+    public static RootCommand Build() => new("Runs programs in sandboxes that can be saved and restored.")
+    {
+        Run(), Exec(), Checkpoint(), Restore(),
+        SandboxCommands.List(), SandboxCommands.Logs(), SandboxCommands.Kill(), SandboxCommands.Remove(), SandboxCommands.Wait(),
+        SnapshotCommands.List(StoreOption), SnapshotCommands.Inspect(StoreOption),
+        HostCommands.Doctor(), HostCommands.Agent(),
+    };
+
+    /// <summary>The URL of a store, with a relative folder made absolute: the agent has another working directory.</summary>
+    public static string? StoreOf(ParseResult result) => result.GetValue(StoreOption) switch
+    {
+        null => null,
+        { } url when url.Contains("://", StringComparison.Ordinal) => url,
+        { } folder => Path.GetFullPath(folder),
+    };
+
+    private static Command Run()
+    {
+        Option<string> rootfs = new("--rootfs") { Description = "The folder that is the program's root file system", Required = true, HelpName = "DIR" };
+        Option<string?> hostName = new("--hostname") { Description = "The host name the program sees" };
+        NewSandboxOptions sandbox = new();
+        ProgramArguments program = new();
+        Command command = new("run", "Runs a program in a new sandbox.") { rootfs, hostName };
+        sandbox.AddTo(command);
+        program.AddTo(command);
+        command.SetAction(result =>
+        {
+            (bool strace, int descriptor) = sandbox.OpenStrace(result);
+            RunRequest request = new()
+            {
+                RootFolder = Path.GetFullPath(result.GetValue(rootfs)!),
+                Program = program.Read(result),
+                HostName = result.GetValue(hostName),
+                Name = result.GetValue(sandbox.Name),
+                Detach = result.GetValue(sandbox.Detach),
+                Platform = result.GetValue(sandbox.Platform),
+                SaveAtCall = result.GetValue(sandbox.SaveAtCall),
+                Strace = strace,
+            };
+            return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
+        });
+        return command;
+    }
+
+    private static Command Exec()
+    {
+        Argument<string> name = new("sandbox") { Description = "The sandbox" };
+        Option<bool> detach = new("--detach", "-d") { Description = "Do not wait; output goes to the sandbox's log" };
+        ProgramArguments program = new();
+        Command command = new("exec", "Runs a further program in a sandbox.") { name, detach };
+        program.AddTo(command);
+        command.SetAction(result =>
+        {
+            ExecProgramRequest request = new() { Program = program.Read(result), Detach = result.GetValue(detach) };
+            return AttachedProgram.Run(new AttachRequest { Exec = request, Sandbox = result.GetValue(name) }, request.Detach, -1);
+        });
+        return command;
+    }
+
+    private static Command Checkpoint()
+    {
+        Argument<string> name = new("sandbox") { Description = "The sandbox" };
+        Argument<string> snapshot = new("snapshot") { Description = "The snapshot's name" };
+        Option<bool> leaveRunning = new("--leave-running") { Description = "The sandbox goes on" };
+        Option<bool> replace = new("--replace") { Description = "Replace a snapshot of the same name" };
+        Command command = new("checkpoint", "Saves a sandbox as a snapshot and ends it.") { name, snapshot, leaveRunning, replace, StoreOption };
+        command.SetAction(result =>
+        {
+            using AgentClient agent = new();
+            CheckpointReport report = agent.Post($"v1/sandboxes/{Uri.EscapeDataString(result.GetValue(name)!)}/checkpoint",
+                new CheckpointSandboxRequest
+                {
+                    Snapshot = result.GetValue(snapshot)!,
+                    LeaveRunning = result.GetValue(leaveRunning),
+                    Replace = result.GetValue(replace),
+                    Store = StoreOf(result),
+                },
+                ApiJson.Default.CheckpointSandboxRequest, ApiJson.Default.CheckpointReport);
+            Console.Out.WriteLine($"{report.Snapshot}: {Table.Bytes(report.MemoryBytes)} of memory, {Table.Bytes(report.StateBytes)} of state, " +
+                $"{Table.Bytes(report.StoredBytes)} stored, the program stood still for {Table.Milliseconds(report.PauseNanoseconds)}");
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Restore()
+    {
+        Argument<string> snapshot = new("snapshot") { Description = "The snapshot" };
+        Option<string?> rootfs = new("--rootfs") { Description = "Where the root file system is now; default: where it was", HelpName = "DIR" };
+        NewSandboxOptions sandbox = new();
+        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, StoreOption };
+        sandbox.AddTo(command);
+        command.SetAction(result =>
+        {
+            (bool strace, int descriptor) = sandbox.OpenStrace(result);
+            RestoreSnapshotRequest request = new()
+            {
+                Store = StoreOf(result),
+                RootFolder = result.GetValue(rootfs) is { } folder ? Path.GetFullPath(folder) : null,
+                Name = result.GetValue(sandbox.Name),
+                Detach = result.GetValue(sandbox.Detach),
+                Platform = result.GetValue(sandbox.Platform),
+                SaveAtCall = result.GetValue(sandbox.SaveAtCall),
+                Strace = strace,
+            };
+            return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor,
+                request.Detach ? s => Console.Out.WriteLine($"{s.Name}: restored in {Table.Milliseconds(s.RestoreNanoseconds)}") : null);
+        });
+        return command;
+    }
+
+    /// <summary>What run and restore have in common.</summary>
+    private sealed class NewSandboxOptions
+    {
+        public Option<string?> Name { get; } = new("--name") { Description = "The sandbox's name; made up when missing" };
+
+        public Option<bool> Detach { get; } = new("--detach", "-d") { Description = "Do not wait; output goes to the log" };
+
+        public Option<string?> Platform { get; } = new("--platform") { Description = "How system calls are intercepted: notify" };
+
+        public Option<int> SaveAtCall { get; } = new("--save-at-call") { Description = "Test aid: at this guest call save, destroy and restore the sandbox", HelpName = "N", DefaultValueFactory = _ => -1 };
+
+        private Option<string?> Strace { get; } = new("--strace") { Description = "Print each system call, to standard error or a file", HelpName = "FILE", Arity = ArgumentArity.ZeroOrOne };
+
+        public void AddTo(Command command)
+        {
+            foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
+                command.Options.Add(option);
+        }
+
+        /// <summary>Whether calls are printed, and the descriptor of the file to print them to; -1 for standard error.</summary>
+        public (bool On, int Descriptor) OpenStrace(ParseResult result)
+        {
+            const int WriteOnly = 1, Create = 0x40, Truncate = 0x200, Append = 0x400, Mode = 0x1B6;
+            if (result.GetResult(Strace) is null)
+                return (false, -1);
+            if (result.GetValue(Strace) is not { } file)
+                return (true, -1);
+            Result<int> opened = HostFile.Open(HostPath.FromText(file), WriteOnly | Create | Truncate | Append | HostFile.OCloexec, Mode);
+            return opened.IsOk ? (true, opened.Value) : throw new CliException($"cannot write {file}: {opened.Error}");
+        }
+    }
+
+    /// <summary>The program to run and what it is given.</summary>
+    private sealed class ProgramArguments
+    {
+        private readonly Option<string[]> _environment = new("--env", "-e") { Description = "NAME=value, or NAME for its value here; repeatable", DefaultValueFactory = _ => [] };
+        private readonly Option<string?> _workingDirectory = new("--workdir", "-w") { Description = "The folder to start in", HelpName = "DIR" };
+        private readonly Option<string?> _user = new("--user", "-u") { Description = "UID, UID:GID or a name of the root file system" };
+        private readonly Argument<string[]> _arguments = new("program") { Description = "The program and its arguments, after --", Arity = ArgumentArity.OneOrMore };
+
+        public void AddTo(Command command)
+        {
+            foreach (Option option in (Option[])[_environment, _workingDirectory, _user])
+                command.Options.Add(option);
+            command.Arguments.Add(_arguments);
+        }
+
+        public ProgramOptions Read(ParseResult result) => new()
+        {
+            Arguments = result.GetValue(_arguments)!,
+            Environment = [.. Terminal(), .. result.GetValue(_environment)!.Select(ValueOf)],
+            WorkingDirectory = result.GetValue(_workingDirectory),
+            User = result.GetValue(_user),
+        };
+
+        private static string ValueOf(string entry) => entry.Contains('=', StringComparison.Ordinal) ? entry : $"{entry}={Environment.GetEnvironmentVariable(entry)}";
+
+        private static string[] Terminal() => Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } terminal ? ["TERM=" + terminal] : [];
+    }
+}

@@ -1,0 +1,71 @@
+using System.CommandLine;
+using RestoreAgent.Api;
+
+namespace SnapshotRpc;
+
+/// <summary>Commands about the host and the agent.</summary>
+public static class HostCommands
+{
+    private const int StopTimeoutMilliseconds = 10_000, PollMilliseconds = 10;
+
+    public static Command Doctor()
+    {
+        Command command = new("doctor", "Says what this host offers, what falls back and what is missing.");
+        command.SetAction(_ =>
+        {
+            using AgentClient agent = new();
+            DoctorLine[] lines = agent.Get("v1/doctor", ApiJson.Default.DoctorLineArray);
+            Table.Print([.. lines.Select(l => (string[])[l.Name, l.State == "ok" ? "ok" : l.State == "missing" ? "MISSING" : "falls back", l.Detail])]);
+            return lines.Any(l => l.State == "missing") ? 1 : 0;
+        });
+        return command;
+    }
+
+    public static Command Agent()
+    {
+        Command start = new("start", "Starts the agent where none runs.");
+        start.SetAction(_ =>
+        {
+            using AgentClient agent = new();
+            Print(agent.Get("v1/version", ApiJson.Default.VersionReport));
+            return 0;
+        });
+
+        Command stop = new("stop", "Ends the agent and with it all sandboxes.");
+        stop.SetAction(_ =>
+        {
+            string socket = UserFolders.AttachSocket(AgentLauncher.RuntimeFolder);
+            try
+            {
+                using AgentClient agent = new(start: false);
+                agent.Post("v1/stop");
+            }
+            catch (CliException e) when (e.Message.StartsWith("no agent runs", StringComparison.Ordinal))
+            {
+                return 0;
+            }
+
+            long end = Environment.TickCount64 + StopTimeoutMilliseconds;
+            while (File.Exists(socket) && Environment.TickCount64 < end)
+                Thread.Sleep(PollMilliseconds);
+            return File.Exists(socket) ? throw new CliException("the agent does not end") : 0;
+        });
+
+        Command status = new("status", "Says whether an agent runs, and how it is.");
+        status.SetAction(_ =>
+        {
+            using AgentClient agent = new(start: false);
+            Print(agent.Get("v1/version", ApiJson.Default.VersionReport));
+            return 0;
+        });
+        return new Command("agent", "Starts, stops or describes your agent.") { start, stop, status };
+    }
+
+    private static void Print(VersionReport report) => Table.Print(
+        ["version", report.Version],
+        ["process", $"{report.ProcessId}"],
+        ["socket", UserFolders.HttpSocket(AgentLauncher.RuntimeFolder)],
+        ["sandboxes", $"{report.Sandboxes}"],
+        ["ready sentries", $"{report.PooledSentries}"],
+        ["snapshots", report.DefaultStore]);
+}
