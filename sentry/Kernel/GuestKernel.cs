@@ -4,11 +4,18 @@ namespace Sentry.Kernel;
 [Savable("kernel")]
 public sealed partial class GuestKernel : IAfterLoad
 {
+    /// <summary>One more than the highest process id (/proc/sys/kernel/pid_max).</summary>
+    public const int MaxPid = 32768;
+
+    private const int FirstReusedPid = 300;
+
     [NotSaved("given by the restoring sentry")] private IKernelHost _host = null!;
     [NotSaved("timers are armed again by their owners")] private TimerQueue _timers = null!;
     [NotSaved("a checkpoint is taken when none is ready")] private readonly Queue<Task> _readyTasks = new();
     [NotSaved("blocked calls register again when they are tried again")] private readonly FutexTable _futexes = new();
     [NotSaved("set by the restoring sentry when asked for")] private Strace.StraceLog? _strace;
+    [NotSaved("serves the restored kernel as it did the first")] private Dispatcher _dispatcher;
+    [NotSaved("the restoring sentry's")] private IImageMemory? _imageMemory;
     [NotSaved("a lock")] private readonly System.Threading.Lock _lock = new();
 
     [Saved(1)] private GuestClock _clock;
@@ -19,6 +26,8 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(6)] private string _hostName = "sandbox";
     [Saved(7)] private string _domainName = "(none)";
     [Saved(8)] private ulong _nextAnonymousInode = 1;
+    [Saved(9)] private FileObject? _vdsoFile;
+    [Saved(10)] private ulong _vdsoLength;
     [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
     [Saved(41)] private long _memorySize = 4L << 30;
     [Saved(20)] private MountNamespace _mounts = new();
@@ -30,7 +39,11 @@ public sealed partial class GuestKernel : IAfterLoad
         _clock = new GuestClock(host.Clock);
         _timers = new TimerQueue(host.Clock, _clock);
         _fileData = new FileDataRegistry(host.Arena);
+        _dispatcher = new Dispatcher(this);
     }
+
+    /// <summary>Takes guest events to their handlers.</summary>
+    public Dispatcher Dispatcher => _dispatcher;
 
     public IKernelHost Host => _host;
 
@@ -91,6 +104,42 @@ public sealed partial class GuestKernel : IAfterLoad
     /// <summary>The number shown in <c>pipe:[N]</c>, <c>socket:[N]</c>.</summary>
     public ulong NewAnonymousInode() => _nextAnonymousInode++;
 
+    /// <summary>The memory file of the image this sandbox was restored from; null in one that was started.</summary>
+    public IImageMemory? ImageMemory => _imageMemory;
+
+    /// <summary>The vDSO's pages, mapped into every program; null when there is none.</summary>
+    public FileObject? VdsoFile => _vdsoFile;
+
+    public ulong VdsoLength => _vdsoLength;
+
+    /// <summary>Gives programs a vDSO: an ELF image of whole pages.</summary>
+    public void UseVdso(ReadOnlySpan<byte> image)
+    {
+        RegularFile file = AnonymousFileSystem.CreateFile(this, "[vdso]", 0x16d);
+        file.AddReference();
+        Result<long> written = file.WriteAt(null!, new UserBuffer(image.ToArray()), 0);
+        if (written.IsError || written.Value != image.Length)
+            throw new InvalidOperationException($"the vDSO does not fit the file arena: {written.Error}");
+        _vdsoFile = file;
+        _vdsoLength = (ulong)image.Length;
+    }
+
+    /// <summary>The process id that the next process gets, for streams that are named by it.</summary>
+    public int PeekNextPid()
+    {
+        int last = _lastPid, next = NewPid();
+        _lastPid = last;
+        return next;
+    }
+
+    /// <summary>Memory for MAP_SHARED|MAP_ANONYMOUS: a nameless file of that length.</summary>
+    internal Result<FileObject> CreateSharedMemory(long length)
+    {
+        RegularFile file = AnonymousFileSystem.CreateFile(this, "dev/zero");
+        Errno error = file.Truncate(length);
+        return error == Errno.None ? file : error;
+    }
+
     /// <summary>The process id given last.</summary>
     internal int LastPid
     {
@@ -107,14 +156,28 @@ public sealed partial class GuestKernel : IAfterLoad
         if (phase != RestorePhase.Host)
             return;
         _host = context.Get<IKernelHost>();
+        _imageMemory = context.Get<IImageMemory>();
         _timers = new TimerQueue(_host.Clock, _clock);
+        _dispatcher = new Dispatcher(this);
     }
 
-    /// <summary>Answers a task's call and forgets it.</summary>
-    internal void Complete(Task task, SyscallResult result)
+    /// <summary>The next free process id, as Linux gives them: ascending, then from the low end again; -1 when all are taken.</summary>
+    internal int NewPid()
     {
-        task.CurrentCall = null;
-        task.State = TaskState.Running;
-        task.Thread.Return(result.Value);
+        for (int tries = 0; tries < MaxPid; tries++)
+        {
+            _lastPid = _lastPid >= MaxPid - 1 ? FirstReusedPid : _lastPid + 1;
+            if (!_tasks.ContainsKey(_lastPid) && !_processes.ContainsKey(_lastPid))
+                return _lastPid;
+        }
+
+        return -1;
+    }
+
+    internal void CountUnimplemented(int number)
+    {
+        // Numbers beyond the table are counted together: a hostile guest must not fill memory with counters.
+        int key = Math.Clamp(number, -1, Sysno.Count);
+        _unimplemented[key] = _unimplemented.GetValueOrDefault(key) + 1;
     }
 }

@@ -16,8 +16,11 @@ public interface IKernelHost
     /// <summary>A line for the operator's log.</summary>
     void Log(string message);
 
-    /// <summary>The first process has ended (or the kernel can't go on): the sandbox is over with this wait status.</summary>
-    void OnInitExited(int waitStatus);
+    /// <summary>A program started from outside has ended with this wait status; with process 1 the sandbox is over.</summary>
+    void OnProgramExited(int pid, int waitStatus);
+
+    /// <summary>A task reached the call number that --save-at-call names and waits for a checkpoint.</summary>
+    void OnSavePoint();
 }
 
 /// <summary>Page-granular storage in one host file, mapped into the sentry and mappable into guests.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 
 namespace Sentry.Kernel.Memory;
@@ -8,8 +9,132 @@ namespace Sentry.Kernel.Memory;
 public sealed partial class MemoryManager
 {
     [NotSaved("made anew by the restoring platform")] private IAddressSpace _space = null!;
+    [NotSaved("what is mapped from the image this sandbox was restored from; a checkpoint writes its own")] private ImageRanges _imageRanges = new();
 
-    public MemoryManager(IAddressSpace space) => _space = space;
+    [Saved(1)] private AreaMap _areas = new();
+    [Saved(2)] private int _users = 1;
+    [Saved(3)] private ulong _breakStart;
+    [Saved(4)] private ulong _break;
+    [Saved(5)] private ulong _mappingTop;
+    [Saved(6)] private byte[] _auxiliaryVector = [];
+    [Saved(7)] private ulong _argumentsStart;
+    [Saved(8)] private ulong _argumentsEnd;
+    [Saved(9)] private ulong _environmentStart;
+    [Saved(10)] private ulong _environmentEnd;
+    [Saved(11)] private ulong _stackTop;
+    [Saved(12)] private ImageRange[] _savedRanges = [];
+    [Saved(13)] private ulong _limit;
+
+    public MemoryManager(IAddressSpace space, ulong limit)
+    {
+        _space = space;
+        _limit = limit;
+        _mappingTop = limit;
+    }
+
+    /// <summary>The mappings.</summary>
+    public AreaMap Areas => _areas;
+
+    /// <summary>Private memory that is mapped from the restored image.</summary>
+    public ImageRanges ImageRanges
+    {
+        get => _imageRanges;
+        set => _imageRanges = value;
+    }
+
+    /// <summary>Where the image being written (or read) has this space's private memory.</summary>
+    public ImageRange[] SavedRanges
+    {
+        get => _savedRanges;
+        set => _savedRanges = value;
+    }
+
+    /// <summary>Guest addresses end here.</summary>
+    public ulong Limit => _limit;
+
+    /// <summary>Start of the heap, after the program's data.</summary>
+    public ulong BreakStart
+    {
+        get => _breakStart;
+        set => _breakStart = value;
+    }
+
+    /// <summary>The program break (brk(2)).</summary>
+    public ulong Break
+    {
+        get => _break;
+        set => _break = value;
+    }
+
+    /// <summary>mmap places below this.</summary>
+    public ulong MappingTop
+    {
+        get => _mappingTop;
+        set => _mappingTop = value;
+    }
+
+    public ulong StackTop
+    {
+        get => _stackTop;
+        set => _stackTop = value;
+    }
+
+    /// <summary>/proc/PID/auxv.</summary>
+    public byte[] AuxiliaryVector
+    {
+        get => _auxiliaryVector;
+        set => _auxiliaryVector = value;
+    }
+
+    /// <summary>Guest range of the argument strings, for /proc/PID/cmdline.</summary>
+    public (ulong Start, ulong End) Arguments
+    {
+        get => (_argumentsStart, _argumentsEnd);
+        set => (_argumentsStart, _argumentsEnd) = value;
+    }
+
+    /// <summary>Guest range of the environment strings, for /proc/PID/environ.</summary>
+    public (ulong Start, ulong End) EnvironmentStrings
+    {
+        get => (_environmentStart, _environmentEnd);
+        set => (_environmentStart, _environmentEnd) = value;
+    }
+
+    /// <summary>Tasks that use this space.</summary>
+    public int Users => _users;
+
+    public void AddUser() => _users++;
+
+    /// <summary>The last one lets go of the mapped files.</summary>
+    public void RemoveUser()
+    {
+        if (--_users > 0)
+            return;
+        foreach (Area area in _areas.Remove(0, ulong.MaxValue))
+            area.File?.Release();
+    }
+
+    /// <summary>What fork gives the child: the same areas over the child's copy of the memory.</summary>
+    public MemoryManager Copy(IAddressSpace space)
+    {
+        var copy = new MemoryManager(space, _limit)
+        {
+            _imageRanges = _imageRanges.Copy(), _breakStart = _breakStart, _break = _break, _mappingTop = _mappingTop, _auxiliaryVector = _auxiliaryVector,
+            _argumentsStart = _argumentsStart, _argumentsEnd = _argumentsEnd, _environmentStart = _environmentStart, _environmentEnd = _environmentEnd, _stackTop = _stackTop,
+        };
+        foreach (Area area in _areas.All)
+            copy._areas.Insert(area.Slice(area.Start, area.End));
+        return copy;
+    }
+
+    /// <summary>What identifies a futex or the like in memory that processes share: the mapped file and the offset in it; false for private memory.</summary>
+    public bool TryGetSharedKey(ulong address, [NotNullWhen(true)] out FileObject? file, out ulong offset)
+    {
+        Area? area = _areas.Find(address);
+        file = area is { IsShared: true } ? area.File : null;
+        offset = file is null ? 0 : area!.OffsetOf(address);
+        return file is not null;
+    }
 
     /// <summary>The platform's side.</summary>
     public IAddressSpace Space

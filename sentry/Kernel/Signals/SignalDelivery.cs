@@ -454,7 +454,7 @@ public static class SignalDelivery
 
         // No core file is ever written; the flag says what the limit asked for.
         bool core = Signal.Has(Signal.DumpsCore, signal) && group.Limits[ResourceLimits.Core].Soft > 0;
-        ProcessEnd.KillGroup(group, core ? signal | 0x80 : signal);
+        Lifecycle.KillGroup(group, core ? signal | 0x80 : signal);
     }
 
     private static void CallHandler(Task task, SignalInfo info, in SignalAction action)

@@ -1,41 +1,191 @@
 namespace Sentry.Kernel.Tasks;
 
-/// <summary>System calls: clone, clone3, fork, vfork, execve, execveat, ….</summary>
+/// <summary>System calls: exit, exit_group, wait4, waitid, set_tid_address, arch_prctl and others about processes as such.</summary>
 internal static class ProcessSyscalls
 {
-    internal static SyscallResult Clone(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private const int WNoHang = 1, WStopped = 2, WExited = 4, WContinued = 8, WNoWait = 0x01000000, WNoThread = 0x20000000, WAll = 0x40000000;
+    private const uint WClone = 0x80000000;
 
-    internal static SyscallResult Clone3(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Exit(Task task, in SyscallArgs args)
+    {
+        task.Kernel.Dispatcher.AnsweredByHandler(task, null);
+        Lifecycle.ExitTask(task, Lifecycle.ExitStatus(args.I0));
+        return SyscallResult.Handled;
+    }
 
-    internal static SyscallResult Fork(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ExitGroup(Task task, in SyscallArgs args)
+    {
+        task.Kernel.Dispatcher.AnsweredByHandler(task, null);
+        Lifecycle.KillGroup(task.Group, Lifecycle.ExitStatus(args.I0));
+        return SyscallResult.Handled;
+    }
 
-    internal static SyscallResult Vfork(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult SetTidAddress(Task task, in SyscallArgs args)
+    {
+        task.ClearChildTid = args.A0;
+        return task.Tid;
+    }
 
-    internal static SyscallResult Execve(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult ArchPrctl(Task task, in SyscallArgs args)
+    {
+        const int setGs = 0x1001, setFs = 0x1002, getFs = 0x1003, getGs = 0x1004, getXcompSupported = 0x1021, getXcompPermitted = 0x1022, requestXcomp = 0x1023;
+        switch (args.I0)
+        {
+            case setFs or setGs:
+                if (args.A1 >= task.Memory.Limit)
+                    return Errno.EPERM;
+                return WithRegisters(task, args.I0 == setFs, args.A1);
+            case getFs or getGs:
+                task.Thread.ReturnAndStop(0);
+                task.Thread.GetRegisters(out GuestRegisters registers);
+                bool written = task.TryWrite(args.A1, args.I0 == getFs ? registers.FsBase : registers.GsBase);
+                if (!written)
+                {
+                    registers.Rax = unchecked((ulong)-(long)Errno.EFAULT);
+                    task.Thread.SetRegisters(registers);
+                }
 
-    internal static SyscallResult Execveat(Task task, in SyscallArgs args) => Errno.ENOSYS;
+                return Answered(task, written ? 0 : -(long)Errno.EFAULT);
+            case getXcompSupported or getXcompPermitted:
+                // x87, SSE, AVX and AVX-512: what needs no permission.
+                return task.TryWrite(args.A1, 0xe7ul) ? SyscallResult.Ok : Errno.EFAULT;
+            case requestXcomp:
+                return Errno.EOPNOTSUPP;
+            default:
+                return Errno.EINVAL;
+        }
+    }
 
-    internal static SyscallResult Exit(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Wait4(Task task, in SyscallArgs args)
+    {
+        int pid = args.I0, options = args.I2;
+        if ((options & ~(WNoHang | WStopped | WContinued | WNoThread | WAll | unchecked((int)WClone))) != 0)
+            return Errno.EINVAL;
+        if (pid == int.MinValue)
+            return Errno.ESRCH;
+        Result<WaitOutcome> outcome = WaitForChild(task, c => Matches(task, c, pid), WExited | (options & (WStopped | WContinued)), consume: true);
+        if (outcome.IsError)
+            return outcome.Error;
+        if (outcome.Value.Child is not { } child)
+            return (options & WNoHang) != 0 ? 0 : Wait(task);
+        if (args.A1 != 0 && !task.TryWrite(args.A1, outcome.Value.Status))
+            return Errno.EFAULT;
+        if (args.A3 != 0 && !task.Memory.TryWriteAll(args.A3, ResourceUsage.OfChild(child)))
+            return Errno.EFAULT;
+        return child.Pid;
+    }
 
-    internal static SyscallResult ExitGroup(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    internal static SyscallResult Waitid(Task task, in SyscallArgs args)
+    {
+        const int all = 0, byPid = 1, byGroup = 2;
+        int type = args.I0, id = args.I1, options = args.I3;
+        if ((options & ~(WNoHang | WStopped | WExited | WContinued | WNoWait | WNoThread | WAll | unchecked((int)WClone))) != 0 || (options & (WStopped | WExited | WContinued)) == 0)
+            return Errno.EINVAL;
+        if (type is not (all or byPid or byGroup) || (type == byPid && id <= 0) || (type == byGroup && id < 0))
+            return Errno.EINVAL;
+        int pid = type == all ? -1 : type == byPid ? id : -id;
+        Result<WaitOutcome> outcome = WaitForChild(task, c => Matches(task, c, pid), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
+        if (outcome.IsError)
+            return outcome.Error;
+        byte[] info = new byte[128];
+        if (outcome.Value.Child is not { } child)
+        {
+            if ((options & WNoHang) == 0)
+                return Wait(task);
+        }
+        else
+        {
+            (int code, int status) = outcome.Value.Describe();
+            SignalInfo.Child(Signal.SIGCHLD, code, child.Pid, child.LastUid, status).ToBytes(info);
+        }
 
-    internal static SyscallResult Wait4(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        if (args.A2 != 0 && !task.Memory.TryWriteAll(args.A2, info))
+            return Errno.EFAULT;
+        if (args.A4 != 0 && outcome.Value.Child is { } waited && !task.Memory.TryWriteAll(args.A4, ResourceUsage.OfChild(waited)))
+            return Errno.EFAULT;
+        return SyscallResult.Ok;
+    }
 
-    internal static SyscallResult Waitid(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static SyscallResult Wait(Task task)
+    {
+        task.WaitOn(task.Group.ChildWait);
+        return task.Block(InterruptMode.Restart);
+    }
 
-    internal static SyscallResult SetTidAddress(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static bool Matches(Task task, ThreadGroup child, int pid) => pid switch
+    {
+        -1 => true,
+        0 => child.ProcessGroup == task.Group.ProcessGroup,
+        < 0 => child.ProcessGroup == -pid,
+        _ => child.Pid == pid,
+    };
 
-    internal static SyscallResult ArchPrctl(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    /// <summary>What a wait found; no child: none is in a state that is waited for.</summary>
+    private readonly record struct WaitOutcome(ThreadGroup? Child, int Status)
+    {
+        /// <summary>si_code and si_status.</summary>
+        public (int Code, int Status) Describe() => Status switch
+        {
+            JobState.ContinueStatus => (SignalCode.CLD_CONTINUED, Signal.SIGCONT),
+            _ when (Status & 0xff) == 0x7f => (SignalCode.CLD_STOPPED, Status >> 8),
+            _ when (Status & 0x7f) == 0 => (SignalCode.CLD_EXITED, Status >> 8),
+            _ => ((Status & 0x80) != 0 ? SignalCode.CLD_DUMPED : SignalCode.CLD_KILLED, Status & 0x7f),
+        };
+    }
 
-    internal static SyscallResult Unshare(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static Result<WaitOutcome> WaitForChild(Task task, Func<ThreadGroup, bool> matches, int what, bool consume)
+    {
+        bool any = false;
+        foreach (ThreadGroup child in task.Group.Children)
+        {
+            if (!matches(child))
+                continue;
+            any = true;
+            if (child.WaitStatus is { } status)
+            {
+                if ((what & WExited) == 0)
+                    continue;
+                if (consume)
+                {
+                    task.Group.ChildrenCpuTime += child.ExitedCpuTime + child.ChildrenCpuTime;
+                    Lifecycle.Reap(child);
+                }
 
-    internal static SyscallResult Setns(Task task, in SyscallArgs args) => Errno.ENOSYS;
+                return new WaitOutcome(child, status);
+            }
 
-    internal static SyscallResult Ptrace(Task task, in SyscallArgs args) => Errno.ENOSYS;
+            if ((what & WStopped) != 0 && child.Job.StopUnreported)
+            {
+                child.Job.StopUnreported = !consume;
+                return new WaitOutcome(child, child.Job.StopStatus);
+            }
 
-    internal static SyscallResult PidfdOpen(Task task, in SyscallArgs args) => Errno.ENOSYS;
+            if ((what & WContinued) != 0 && child.Job.ContinueUnreported)
+            {
+                child.Job.ContinueUnreported = !consume;
+                return new WaitOutcome(child, JobState.ContinueStatus);
+            }
+        }
 
-    internal static SyscallResult PidfdGetfd(Task task, in SyscallArgs args) => Errno.ENOSYS;
+        return any ? new WaitOutcome(null, 0) : Errno.ECHILD;
+    }
 
-    internal static SyscallResult Kcmp(Task task, in SyscallArgs args) => Errno.ENOSYS;
+    private static SyscallResult WithRegisters(Task task, bool fs, ulong value)
+    {
+        task.Thread.ReturnAndStop(0);
+        task.Thread.GetRegisters(out GuestRegisters registers);
+        if (fs)
+            registers.FsBase = value;
+        else
+            registers.GsBase = value;
+        task.Thread.SetRegisters(registers);
+        return Answered(task, 0);
+    }
+
+    private static SyscallResult Answered(Task task, long value)
+    {
+        task.Kernel.Dispatcher.AnsweredByHandler(task, value);
+        task.Kernel.Dispatcher.ResumeStopped(task);
+        return SyscallResult.Handled;
+    }
 }

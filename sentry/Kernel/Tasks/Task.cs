@@ -27,6 +27,11 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(40)] private SchedulingState _scheduling = new();
     [Saved(41)] private int _parentDeathSignal;
 
+    [Saved(14)] private Task? _vforkParent;
+    [Saved(15)] private bool _waitsForVfork;
+    [Saved(16)] private ThreadContext? _context;
+    [NotSaved("reused from call to call")] private readonly CallContext _spareCall = new();
+
     public Task(GuestKernel kernel, ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, Credentials credentials, SignalState signals, string name)
     {
         _kernel = kernel;
@@ -136,6 +141,41 @@ public sealed partial class Task : IWaiter, ITimerTarget
     /// <summary>Whether the task is in a call that waits.</summary>
     public bool IsBlocked => _state == TaskState.Blocked;
 
+    /// <summary>The task that waits in vfork until this one execs or exits.</summary>
+    public Task? VforkParent
+    {
+        get => _vforkParent;
+        set => _vforkParent = value;
+    }
+
+    /// <summary>Stopped after its vfork until the child lets go of the memory.</summary>
+    public bool WaitsForVfork
+    {
+        get => _waitsForVfork;
+        set => _waitsForVfork = value;
+    }
+
+    /// <summary>The registers, while a checkpoint is taken or restored.</summary>
+    public ThreadContext? Context
+    {
+        get => _context;
+        set => _context = value;
+    }
+
+    /// <summary>Begins a call: a fresh context without garbage.</summary>
+    internal CallContext BeginCall(int number, in SyscallArgs args)
+    {
+        CallContext call = _spareCall;
+        call.Number = number;
+        call.Args = args;
+        call.State = null;
+        call.Deadline = -1;
+        call.TimedOut = false;
+        call.Suspended = false;
+        _call = call;
+        return call;
+    }
+
     /// <summary>The call in progress or suspended by a checkpoint, if any.</summary>
     internal CallContext? CurrentCall
     {
@@ -181,7 +221,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
     public void CompleteBlocked(SyscallResult result)
     {
         ClearWaits();
-        _kernel.Complete(this, result);
+        _kernel.Dispatcher.Complete(this, result);
     }
 
     /// <summary>Takes the task off all wait queues and its timer.</summary>
@@ -245,6 +285,10 @@ public sealed partial class Task : IWaiter, ITimerTarget
         file.Release();
         return fd;
     }
+
+    /// <summary>The task that clone makes of this one.</summary>
+    internal Task ForkTo(ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, bool keepAltStack) =>
+        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild() };
 }
 
 /// <summary>What a task is doing, as far as the kernel's own bookkeeping goes.</summary>

@@ -28,6 +28,10 @@ public sealed partial class ThreadGroup
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _signalWait = new();
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _childWait = new();
 
+    [Saved(14)] private int? _exitStatus;
+    [Saved(15)] private int _exitSignal = Signal.SIGCHLD;
+    [Saved(16)] private uint _lastUid;
+
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
     {
         _kernel = kernel;
@@ -84,6 +88,27 @@ public sealed partial class ThreadGroup
     {
         get => _session;
         set => _session = value;
+    }
+
+    /// <summary>What the parent is sent when it ends (clone(2)); 0 for nothing.</summary>
+    public int ExitSignal
+    {
+        get => _exitSignal;
+        set => _exitSignal = value;
+    }
+
+    /// <summary>The real user of the task that exited last, for the parent's siginfo.</summary>
+    public uint LastUid
+    {
+        get => _lastUid;
+        set => _lastUid = value;
+    }
+
+    /// <summary>What the process will end with (exit_group, a fatal signal), once that is decided.</summary>
+    public int? ExitStatus
+    {
+        get => _exitStatus;
+        set => _exitStatus = value;
     }
 
     /// <summary>The status that wait4(2) reports, once it is a zombie.</summary>
@@ -169,4 +194,12 @@ public sealed partial class ThreadGroup
 
     /// <summary>Woken when a child changes state.</summary>
     public WaitQueue ChildWait => _childWait;
+
+    /// <summary>The process that fork makes of this one.</summary>
+    internal ThreadGroup ForkTo(int pid, ThreadGroup? parent, SignalActions actions, int exitSignal) =>
+        new(_kernel, pid, parent, _limits.Copy(), actions)
+        {
+            _processGroup = _processGroup, _session = _session, _executable = _executable, _startTime = _kernel.Clock.Monotonic, _dumpable = _dumpable,
+            _personality = _personality, _oomScoreAdjustment = _oomScoreAdjustment, _exitSignal = exitSignal,
+        };
 }

@@ -37,7 +37,9 @@ internal sealed class FakeHost : IKernelHost
 
     public void Log(string message) => Lines.Add(message);
 
-    public void OnInitExited(int waitStatus) => InitStatus = waitStatus;
+    public void OnProgramExited(int pid, int waitStatus) => InitStatus = waitStatus;
+
+    public void OnSavePoint() => Lines.Add("save point");
 }
 
 /// <summary>A platform that can only make address spaces.</summary>

@@ -33,7 +33,7 @@ internal sealed class TestKernel
         var group = new ThreadGroup(Kernel, pid, parent, new ResourceLimits(), new SignalActions()) { ProcessGroup = pid, Session = pid };
         parent?.Children.Add(group);
         Kernel.Processes.Add(pid, group);
-        var task = new Task(Kernel, group, pid, new MemoryManager(space), new FileTable(), new FsContext(), Root, new SignalState(), $"task{pid}");
+        var task = new Task(Kernel, group, pid, new MemoryManager(space, 0x7fff_0000_0000), new FileTable(), new FsContext(), Root, new SignalState(), $"task{pid}");
         return Start(task, space);
     }
 
@@ -130,7 +130,7 @@ internal sealed class TestKernel
         }
 
         if (result.IsValue && ReferenceEquals(task.CurrentCall, call))
-            Kernel.Complete(task, result);
+            Kernel.Dispatcher.Complete(task, result);
     }
 
     private Task Start(Task task, FakeAddressSpace space)

@@ -1,0 +1,120 @@
+namespace Sentry.Kernel.Tasks;
+
+/// <summary>How tasks and processes end (do_exit, do_group_exit, exit_notify).</summary>
+public static class Lifecycle
+{
+    /// <summary>wait4's status of a process that called exit with a code.</summary>
+    public static int ExitStatus(int code) => (code & 0xff) << 8;
+
+    /// <summary>Ends every task of a process. The status is wait4's: exit code shifted, or signal number with 0x80 for a core.</summary>
+    public static void KillGroup(ThreadGroup group, int waitStatus)
+    {
+        if (group.WaitStatus is not null)
+            return;
+        group.ExitStatus ??= waitStatus;
+        while (group.Tasks.Count > 0)
+            ExitTask(group.Tasks[^1]);
+    }
+
+    /// <summary>Ends one task; the last one ends its process with the group's status, or with <paramref name="waitStatus"/>.</summary>
+    public static void ExitTask(Task task, int waitStatus = 0)
+    {
+        if (task.State == TaskState.Dead)
+            return;
+        GuestKernel kernel = task.Kernel;
+        ThreadGroup group = task.Group;
+        task.ClearWaits();
+        task.State = TaskState.Dead;
+        task.CurrentCall = null;
+        kernel.Futexes.ExitRobustList(task);
+        if (task.ClearChildTid != 0 && task.Memory.Users > 1)
+        {
+            task.Memory.TryWrite(task.ClearChildTid, 0);
+            kernel.Futexes.Wake(task.Memory, task.ClearChildTid, 1);
+        }
+
+        task.Files.RemoveUser(group);
+        task.Memory.RemoveUser();
+        group.LastUid = task.Credentials.Uid;
+        group.Tasks.Remove(task);
+        kernel.Tasks.Remove(task.Tid);
+        SignalDelivery.Retarget(group, task);
+        task.Thread.Kill();
+        ReleaseVforkParent(task);
+        kernel.Strace?.OnExitProcess(task, group.ExitStatus ?? waitStatus);
+        if (group.Tasks.Count == 0)
+            EndGroup(group, group.ExitStatus ?? waitStatus);
+    }
+
+    /// <summary>The child of a vfork has its own memory now (or is gone): the parent goes on.</summary>
+    public static void ReleaseVforkParent(Task child)
+    {
+        Task? parent = child.VforkParent;
+        child.VforkParent = null;
+        if (parent is null || parent.State == TaskState.Dead)
+            return;
+        parent.WaitsForVfork = false;
+        parent.Kernel.Dispatcher.ResumeStopped(parent);
+    }
+
+    private static void EndGroup(ThreadGroup group, int waitStatus)
+    {
+        GuestKernel kernel = group.Kernel;
+        group.WaitStatus = waitStatus;
+        foreach (ThreadGroup child in group.Children.ToArray())
+            Reparent(child, kernel);
+        group.Children.Clear();
+        if (group.Pid == 1)
+        {
+            kernel.Processes.Remove(1);
+            foreach (ThreadGroup other in kernel.Processes.Values.ToArray())
+                KillGroup(other, 9);
+            kernel.Host.OnProgramExited(1, waitStatus);
+            return;
+        }
+
+        if (group.Parent is null)
+        {
+            // Started by exec from outside: its caller is told, nobody inside waits for it.
+            kernel.Processes.Remove(group.Pid);
+            kernel.Host.OnProgramExited(group.Pid, waitStatus);
+            return;
+        }
+
+        TellParent(group);
+    }
+
+    private static void TellParent(ThreadGroup zombie)
+    {
+        if (SignalDelivery.NotifyParentOfExit(zombie, zombie.ExitSignal, zombie.LastUid))
+            Reap(zombie);
+    }
+
+    /// <summary>An orphan goes to the nearest living ancestor that is a subreaper, else to process 1.</summary>
+    private static void Reparent(ThreadGroup child, GuestKernel kernel)
+    {
+        ThreadGroup? parent = child.Parent?.Parent;
+        while (parent is not null && (parent.WaitStatus is not null || !parent.IsChildSubreaper))
+            parent = parent.Parent;
+        if (parent is null && (!kernel.Processes.TryGetValue(1, out parent) || parent.WaitStatus is not null))
+            parent = null;
+        child.Parent = parent;
+        parent?.Children.Add(child);
+        foreach (Task task in child.Tasks)
+            SignalDelivery.OnParentDied(task);
+        child.ExitSignal = Signal.SIGCHLD;
+        if (child.WaitStatus is null)
+            return;
+        if (parent is null)
+            kernel.Processes.Remove(child.Pid);
+        else
+            TellParent(child);
+    }
+
+    /// <summary>Forgets a zombie that has been waited for (or that nobody wants to wait for).</summary>
+    public static void Reap(ThreadGroup zombie)
+    {
+        zombie.Parent?.Children.Remove(zombie);
+        zombie.Kernel.Processes.Remove(zombie.Pid);
+    }
+}
