@@ -113,4 +113,7 @@ public static class SignalXState
     public const uint FP_XSTATE_MAGIC1 = 0x46505853, FP_XSTATE_MAGIC2 = 0x46505845;
 
     public const int FxsaveSize = 512, SoftwareReservedOffset = 464;
+
+    /// <summary>FXSAVE image, XSAVE header and the second magic word.</summary>
+    public const int MinimumSize = FxsaveSize + 64 + 4;
 }

@@ -27,15 +27,14 @@ internal static class SignalFrame
             return false;
         SignalState state = task.Signals;
         task.Thread.GetRegisters(out GuestRegisters registers);
-        int room = RtSigframe.Size + 128 + Math.Max(task.Kernel.Host.Platform.MaxXStateSize, SignalXState.FxsaveSize);
+        int room = RtSigframe.Size + 128 + Math.Max(task.Kernel.Host.Platform.MaxXStateSize, SignalXState.MinimumSize);
         byte[] buffer = ArrayPool<byte>.Shared.Rent(room);
         try
         {
             // The extended state is fetched to where it will stand once the gap before it is known.
             Span<byte> extended = buffer.AsSpan(RtSigframe.Size + 128);
             int extendedSize = task.Thread.GetXState(extended);
-            bool hasExtendedState = extendedSize > 0;
-            if (!hasExtendedState)
+            if (extendedSize == 0)
                 extendedSize = WriteInitialState(extended);
 
             ulong stack = registers.Rsp - RedZone;
@@ -50,7 +49,7 @@ internal static class SignalFrame
 
             RtSigframe contents = new() { Pretcode = action.Restorer };
             ref Ucontext context = ref contents.Context;
-            context.Flags = Ucontext.UC_SIGCONTEXT_SS | Ucontext.UC_STRICT_RESTORE_SS | (hasExtendedState ? Ucontext.UC_FP_XSTATE : 0);
+            context.Flags = Ucontext.UC_FP_XSTATE | Ucontext.UC_SIGCONTEXT_SS | Ucontext.UC_STRICT_RESTORE_SS;
             context.Stack = state.SaveAltStack();
             context.Sigmask = state.OuterMask;
             Save(registers, ref context.Mcontext);
@@ -157,14 +156,31 @@ internal static class SignalFrame
         to.Eflags = (to.Eflags & ~RestorableFlags) | (from.Eflags & RestorableFlags);
     }
 
-    /// <summary>The FXSAVE image of a processor just initialised: default control words, all else zero.</summary>
-    private static int WriteInitialState(Span<byte> destination)
+    /// <summary>The state of a processor just initialised: default control words, all else zero.</summary>
+    private static int WriteInitialState(Span<byte> area)
     {
-        destination[..SignalXState.FxsaveSize].Clear();
-        BinaryPrimitives.WriteUInt16LittleEndian(destination, 0x37f);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[24..], 0x1f80);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[28..], 0xffff);
-        return SignalXState.FxsaveSize;
+        area[..SignalXState.FxsaveSize].Clear();
+        BinaryPrimitives.WriteUInt16LittleEndian(area, 0x37f);
+        BinaryPrimitives.WriteUInt32LittleEndian(area[24..], 0x1f80);
+        BinaryPrimitives.WriteUInt32LittleEndian(area[28..], 0xffff);
+        return CompletePlainState(area);
+    }
+
+    /// <summary>Makes a plain FXSAVE image the smallest whole area: x87 and SSE present, all other components initial.</summary>
+    private static int CompletePlainState(Span<byte> area)
+    {
+        const int HeaderSize = 64, Inner = SignalXState.FxsaveSize + HeaderSize;
+        const ulong X87AndSse = 3;
+        Span<byte> words = area[SignalXState.SoftwareReservedOffset..SignalXState.FxsaveSize];
+        words.Clear();
+        BinaryPrimitives.WriteUInt32LittleEndian(words, SignalXState.FP_XSTATE_MAGIC1);
+        BinaryPrimitives.WriteUInt32LittleEndian(words[4..], Inner + 4);
+        BinaryPrimitives.WriteUInt64LittleEndian(words[8..], X87AndSse);
+        BinaryPrimitives.WriteUInt32LittleEndian(words[16..], Inner);
+        area.Slice(SignalXState.FxsaveSize, HeaderSize).Clear();
+        BinaryPrimitives.WriteUInt64LittleEndian(area[SignalXState.FxsaveSize..], X87AndSse);
+        BinaryPrimitives.WriteUInt32LittleEndian(area[Inner..], SignalXState.FP_XSTATE_MAGIC2);
+        return Inner + 4;
     }
 
     private static bool RestoreXState(Task task, ulong address)
@@ -172,13 +188,13 @@ internal static class SignalFrame
         if (address == 0)
             return task.Thread.SetXState([]);
         int limit = task.Kernel.Host.Platform.MaxXStateSize;
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(Math.Max(limit, SignalXState.FxsaveSize));
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(Math.Max(limit, SignalXState.MinimumSize));
         try
         {
             Span<byte> state = buffer;
             if (!task.Memory.TryReadAll(address, state[..SignalXState.FxsaveSize]))
                 return false;
-            int size = SignalXState.FxsaveSize;
+            int size = 0;
             ReadOnlySpan<byte> words = state.Slice(SignalXState.SoftwareReservedOffset, 24);
             uint whole = BinaryPrimitives.ReadUInt32LittleEndian(words[4..]);
             uint inner = BinaryPrimitives.ReadUInt32LittleEndian(words[16..]);
@@ -192,6 +208,8 @@ internal static class SignalFrame
                     size = (int)whole;
             }
 
+            if (size == 0)
+                size = CompletePlainState(state);
             return task.Thread.SetXState(state[..size]);
         }
         finally

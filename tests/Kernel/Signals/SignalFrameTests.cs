@@ -75,6 +75,24 @@ public sealed class SignalFrameTests
     }
 
     [Fact]
+    public void SigReturn_PlainFxsaveImage_IsCompleted()
+    {
+        Handle(Signal.SIGUSR1, 0);
+        SignalDelivery.SendToTask(_task, SignalInfo.Kernel(Signal.SIGUSR1));
+        SignalDelivery.DeliverPending(_task);
+        ulong fpstate = Word(Registers().Rsp + 8 + 224);
+        byte[] plain = new byte[512];
+        plain[24] = 0x80;
+        plain[25] = 0x1f;
+        plain[160] = 77;
+        Assert.True(_task.Memory.TryWriteAll(fpstate, plain));
+        Return();
+        byte[] state = new byte[4096];
+        Assert.Equal(SignalXState.MinimumSize, _thread.GetXState(state));
+        Assert.Equal((77, 3, 0x46505853, 580), (state[160], state[512], BitConverter.ToInt32(state, 464), BitConverter.ToInt32(state, 468)));
+    }
+
+    [Fact]
     public void DeliverPending_TwoSignals_StacksFrames()
     {
         Handle(Signal.SIGUSR1, 0);
@@ -97,7 +115,7 @@ public sealed class SignalFrameTests
         Handle(Signal.SIGUSR1, SignalAct.SA_ONSTACK);
         SignalDelivery.SendToTask(_task, SignalInfo.Kernel(Signal.SIGUSR1));
         SignalDelivery.DeliverPending(_task);
-        Assert.Equal(((alt + 8192 - 512) & ~63UL) - 456, Registers().Rsp);
+        Assert.Equal(((alt + 8192 - SignalXState.MinimumSize) & ~63UL) - 456, Registers().Rsp);
         Assert.Equal((alt, 8192UL), (Word(Registers().Rsp + 24), Word(Registers().Rsp + 40)));
     }
 
