@@ -1,6 +1,7 @@
 namespace Tests.Programs;
 
 /// <summary>Real programs give the same output and exit code in the sandbox as on the host.</summary>
+[Collection(nameof(TestAgent))]
 public sealed class ProgramTests
 {
     private static readonly System.Collections.Concurrent.ConcurrentDictionary<string, Outcome> NativeOutcomes = new();
@@ -20,6 +21,19 @@ public sealed class ProgramTests
     [SandboxTheory]
     [MemberData(nameof(ProgramCase.Rows), MemberType = typeof(ProgramCase))]
     public void Sandboxed_OutputAsNatively(ProgramCase program) => AssertSame(Native(program), Programs.RunSandboxed(program));
+
+    [SandboxTheory]
+    [MemberData(nameof(ProgramCase.Rows), MemberType = typeof(ProgramCase))]
+    public void CheckpointedAndRestored_OutputAsNatively(ProgramCase program)
+    {
+        Outcome native = Native(program);
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Programs.RunSandboxed(program);
+
+        // The moment depends on the case's name alone, so that a failure can be seen again.
+        double moment = new Random(program.ToString().Sum(c => c * 31)).NextDouble();
+        AssertSame(native, CheckpointedRun.Run(program, watch.Elapsed * moment, TimeSpan.FromSeconds(60) + program.Timeout));
+    }
 
     internal static Outcome Native(ProgramCase program) => NativeOutcomes.GetOrAdd(program.ToString(), _ => Programs.RunNatively(program));
 

@@ -16,23 +16,28 @@ internal static class Programs
 {
     public const string Path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-    private static readonly (string Name, string Value)[] Environment =
-        [("PATH", Path), ("HOME", "/tmp"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("TMPDIR", "/tmp"), ("PYTHONDONTWRITEBYTECODE", "1")];
+    private static readonly string[] Environment = ["PATH=" + Path, "HOME=/tmp", "LC_ALL=C.UTF-8", "TZ=UTC", "TMPDIR=/tmp", "PYTHONDONTWRITEBYTECODE=1"];
 
     /// <summary>Where the build puts the programs; null when they have not been built.</summary>
     public static string? Client { get; } = FindClient();
 
     /// <summary>Directly on the host.</summary>
-    public static Outcome RunNatively(ProgramCase program) => Run(program.Arguments, program.Timeout);
+    public static Outcome RunNatively(ProgramCase program) => Finish(Start(program.Arguments), program.Timeout);
 
     /// <summary>In a sandbox of its own, over the host's own root file system.</summary>
-    public static Outcome RunSandboxed(ProgramCase program, params string[] options) =>
-        Run([Client!, "run", .. options, "--rootfs", "/", "--", .. program.Arguments], program.Timeout * 2);
+    public static Outcome RunSandboxed(ProgramCase program) => Finish(StartSandboxed(program), program.Timeout * 2);
 
-    /// <summary>The client with these arguments.</summary>
-    public static Outcome RunClient(TimeSpan timeout, params string[] arguments) => Run([Client!, .. arguments], timeout);
+    /// <summary>A sandbox whose program has just been started.</summary>
+    public static Process StartSandboxed(ProgramCase program, params string[] options)
+    {
+        IEnumerable<string> environment = Environment.SelectMany(each => (string[])["-e", each]);
+        return Start([Client!, "run", "--rootfs", "/", .. options, .. environment, "--", .. program.Arguments]);
+    }
 
-    /// <summary>Starts a program whose streams the caller reads.</summary>
+    /// <summary>The client with these arguments, to its end.</summary>
+    public static Outcome RunClient(TimeSpan timeout, params string[] arguments) => Finish(Start([Client!, .. arguments]), timeout);
+
+    /// <summary>Starts a command without input whose output the caller reads.</summary>
     public static Process Start(string[] command)
     {
         var start = new ProcessStartInfo(command[0])
@@ -46,20 +51,20 @@ internal static class Programs
         };
         foreach (string argument in command[1..])
             start.ArgumentList.Add(argument);
-        string? runtime = System.Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR");
         start.Environment.Clear();
-        foreach ((string name, string value) in Environment)
-            start.Environment[name] = value;
-        if (runtime is not null)
-            start.Environment["XDG_RUNTIME_DIR"] = runtime;
+        foreach (string entry in Environment)
+            start.Environment[entry.Split('=', 2)[0]] = entry.Split('=', 2)[1];
+        start.Environment["SNAPSHOT_RUNTIME_DIR"] = TestAgent.Folder;
+        start.Environment["SNAPSHOT_STATE_DIR"] = TestAgent.Folder;
         Process process = Process.Start(start)!;
         process.StandardInput.Close();
         return process;
     }
 
-    public static Outcome Run(string[] command, TimeSpan timeout)
+    /// <summary>Reads a process's output to the end; one that takes too long is killed.</summary>
+    public static Outcome Finish(Process process, TimeSpan timeout)
     {
-        using Process process = Start(command);
+        using Process ending = process;
         Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
         bool ended = process.WaitForExit(timeout) && Task.WaitAll([output, error], TimeSpan.FromSeconds(5));
         if (!ended)
@@ -81,3 +86,20 @@ internal static class Programs
         return null;
     }
 }
+
+/// <summary>An agent of the tests' own, with its snapshots, gone when they are done.</summary>
+public sealed class TestAgent : IDisposable
+{
+    public static string Folder { get; } = $"/tmp/snapshot-tests-{System.Environment.ProcessId}";
+
+    public void Dispose()
+    {
+        if (Programs.Client is not null)
+            Programs.RunClient(TimeSpan.FromSeconds(20), "agent", "stop");
+        if (Directory.Exists(Folder))
+            Directory.Delete(Folder, recursive: true);
+    }
+}
+
+[CollectionDefinition(nameof(TestAgent))]
+public sealed class AgentCollection : ICollectionFixture<TestAgent>;
