@@ -277,7 +277,7 @@ public static class SignalDelivery
             case TaskState.Blocked:
                 task.MakeReady();
                 break;
-            case TaskState.Running when task.Signals.Parked:
+            case TaskState.Running when task.Signals.Parked || (task.WaitsForVfork && HasKill(task)):
                 task.Kernel.Host.Platform.Post(() => Unpark(task));
                 break;
             case TaskState.Running when task.Thread.State == GuestThreadState.Running:
@@ -321,6 +321,10 @@ public static class SignalDelivery
                 state.Parked = true;
                 return DeliveryOutcome.StayStopped;
             }
+
+            // Its memory is in use by the child of its vfork; only SIGKILL reaches it.
+            if (task.WaitsForVfork && !HasKill(task))
+                return DeliveryOutcome.StayStopped;
 
             if (Take(task) is not { } info)
             {
@@ -420,7 +424,7 @@ public static class SignalDelivery
     /// <summary>After SIGCONT or SIGKILL, on the dispatch thread: a parked thread looks again.</summary>
     internal static void Unpark(Task task)
     {
-        if (task.State == TaskState.Running && task.Signals.Parked && task.Thread.State == GuestThreadState.Stopped)
+        if (task.State == TaskState.Running && (task.Signals.Parked || task.WaitsForVfork) && task.Thread.State == GuestThreadState.Stopped)
             Resume(task);
     }
 
