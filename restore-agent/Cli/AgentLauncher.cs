@@ -9,7 +9,7 @@ namespace SnapshotRpc;
 public static class AgentLauncher
 {
     private const int ReadOnly = 0, WriteOnly = 1, Create = 0x40, Append = 0x400, PrivateFile = 0x180, PrivateFolder = 0x1C0;
-    private const int StartTimeoutMilliseconds = 20_000, PollMilliseconds = 5;
+    private const int StartTimeoutMilliseconds = 60_000, PollMilliseconds = 5;
 
     public static string RuntimeFolder { get; } = UserFolders.Runtime(HostProcess.EffectiveUserId);
 

@@ -26,6 +26,10 @@ public static class CommandLine
         { } folder => Path.GetFullPath(folder),
     };
 
+    /// <summary>The command of a line, to ask for its help.</summary>
+    public static string NameOf(ParseResult result) =>
+        result.CommandResult.Command is RootCommand ? "snapshot-rpc" : "snapshot-rpc " + result.CommandResult.Command.Name;
+
     private static Command Run()
     {
         Option<string> rootfs = new("--rootfs") { Description = "The folder that is the program's root file system", Required = true, HelpName = "DIR" };

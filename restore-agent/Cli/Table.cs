@@ -9,6 +9,8 @@ public static class Table
     /// <summary>Prints rows with columns as wide as their widest cell.</summary>
     public static void Print(params IReadOnlyList<string[]> rows)
     {
+        if (rows.Count == 0)
+            return;
         int[] widths = new int[rows[0].Length];
         foreach (string[] row in rows)
         {

@@ -116,6 +116,13 @@ public static unsafe class HostProcess
         }
     }
 
+    /// <summary>seccomp(2) with flags 0: asks what the kernel offers, the answer or question being <paramref name="argument"/>.</summary>
+    public static Errno Seccomp(int operation, Span<byte> argument)
+    {
+        fixed (byte* p = argument)
+            return HostSyscall.ErrorOf(HostSyscall.Call(Sysno.seccomp, operation, 0, (long)p));
+    }
+
     /// <summary>rt_sigaction(2) to the default action or to being ignored.</summary>
     public static Errno SetSignalDisposition(int signal, bool ignore)
     {

@@ -55,6 +55,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
     private TaskCompletionSource<long[]>? _dump;
     private bool _stopping;
     private int? _exitWhileStopping;
+    private volatile bool _programEnded;
 
     public SandboxIdentity Identity { get; } = identity;
 
@@ -72,17 +73,15 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
 
     public int SentryPid => _exit.Task.IsCompleted ? 0 : _sentry?.ProcessId ?? 0;
 
-    /// <summary>Starts the first program in an empty sentry.</summary>
+    /// <summary>Starts the first program in an empty sentry. The caller holds <see cref="Gate"/>.</summary>
     public async Task<Reply> StartAsync(SentryProcess sentry, GoferProcess gofer, ProgramSpec program)
     {
         Adopt(sentry, gofer);
         StartRequest request = new() { Program = program, HostName = Identity.HostName, Strace = Identity.Strace, SaveAtCall = Identity.SaveAtCall };
-        Reply reply = await sentry.RequestAsync(request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace)], RequestTimeout).ConfigureAwait(false);
-        gofer.HandedOver();
-        return reply;
+        return await BeginAsync(sentry, gofer, request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace)]).ConfigureAwait(false);
     }
 
-    /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams.</summary>
+    /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams. The caller holds <see cref="Gate"/>.</summary>
     public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile)
     {
         KeyValuePair<int, ExecutedProgram>[] programs;
@@ -95,9 +94,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
             descriptors.AddRange(program.Streams.ForStart(false));
         if (Identity.Strace)
             descriptors.Add(streams.ForStart(true)[3]);
-        Reply reply = await sentry.RequestAsync(request, [.. descriptors], RequestTimeout).ConfigureAwait(false);
-        gofer.HandedOver();
-        return reply;
+        return await BeginAsync(sentry, gofer, request, [.. descriptors]).ConfigureAwait(false);
     }
 
     /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>
@@ -234,6 +231,22 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
         ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
         : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
 
+    private async Task<Reply> BeginAsync(SentryProcess sentry, GoferProcess gofer, ControlMessage request, int[] descriptors)
+    {
+        try
+        {
+            return await sentry.RequestAsync(request, descriptors, RequestTimeout).ConfigureAwait(false);
+        }
+        catch (AgentException) when (_programEnded)
+        {
+            return new Reply { Pid = 1 }; // a program so short that its end overtook the reply
+        }
+        finally
+        {
+            gofer.HandedOver();
+        }
+    }
+
     private SentryProcess Running()
     {
         SentryProcess? sentry = _sentry;
@@ -287,6 +300,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
                     }
                 }
 
+                _programEnded = true;
                 Finish(Report(exited.WaitStatus));
                 break;
             case ProcessExited exited:

@@ -26,7 +26,8 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             sandbox = Add(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox", null, ref streams);
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
             GoferProcess gofer = StartGofer(root, taken);
-            Reply reply = await sandbox.StartAsync(await taken.ConfigureAwait(false), gofer, program).ConfigureAwait(false);
+            SentryProcess sentry = await taken.ConfigureAwait(false);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.StartAsync(sentry, gofer, program)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, reply.Pid, 0));
         }
         catch (Exception e)
@@ -49,7 +50,8 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
             GoferProcess gofer = StartGofer(root, taken);
             using OpenFiles files = OpenFiles.Open(image.StateFile, image.MemoryFile);
-            Reply reply = await sandbox.RestoreAsync(await taken.ConfigureAwait(false), gofer, files.State, files.Memory).ConfigureAwait(false);
+            SentryProcess sentry = await taken.ConfigureAwait(false);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }
         catch (Exception e)
@@ -150,6 +152,19 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
 
     private static Started Describe(Sandbox sandbox, int pid, long restoreNanoseconds) =>
         new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = pid, RestoreNanoseconds = restoreNanoseconds };
+
+    private static async Task<Reply> ExclusivelyAsync(Sandbox sandbox, Func<Task<Reply>> action)
+    {
+        await sandbox.Gate.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return await action().ConfigureAwait(false);
+        }
+        finally
+        {
+            sandbox.Gate.Release();
+        }
+    }
 
     private Sandbox Add(NewSandbox request, string id, string root, ProgramOptions program, string hostName, string? snapshot, ref Streams? streams)
     {
