@@ -1,0 +1,133 @@
+using System.Collections.Concurrent;
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace Sentry.Platform.Notify;
+
+/// <summary>
+/// The default platform: every system call of a guest becomes a seccomp user notification (seccomp_unotify(2)), which one thread
+/// receives, hands to the kernel and answers.
+/// </summary>
+public sealed class NotifyPlatform : IPlatform, IReceiver
+{
+    private const int Outside = 0, Receiving = 1, InHand = 2;
+
+    private readonly Reception _reception;
+    private readonly ProcessWatcher _watcher;
+    private readonly ConcurrentQueue<Action> _posted = new();
+    private int _receiverState;
+    private int _receiverThread;
+    private int _receiverManagedThread;
+    private Notification _inHand;
+    private volatile bool _quit;
+    private bool _disposed;
+
+    /// <summary>Starts the zygote. Throws InvalidOperationException when this host cannot (Linux 6.17 or newer is wanted).</summary>
+    public NotifyPlatform()
+    {
+        KickSignal.Prepare();
+        StubProgram program = StubProgram.Build();
+        (SpawnedProcess zygote, Listener listener, int image) = ZygoteLauncher.Launch(program);
+        _reception = new Reception(listener, this);
+        _watcher = new ProcessWatcher(processId => Post(() => _reception.OnProcessEnded(processId)));
+        _reception.SetUpZygote(zygote.ProcessId, program.Handler);
+        HostFile.Close(zygote.PidFd);
+        HostFile.Close(image);
+    }
+
+    public string Name => "notify";
+
+    public int MaxXStateSize => ExtendedState.MaxSize;
+
+    public ulong GuestAddressLimit => StubLayout.Base;
+
+    public Result<IGuestThread> CreateProcess()
+    {
+        Result<StubThread> thread = _reception.CreateProcess();
+        return thread.IsOk ? thread.Value : thread.Error;
+    }
+
+    public void Run(IPlatformEvents events, Lock kernelLock)
+    {
+        ArgumentNullException.ThrowIfNull(events);
+        _receiverThread = HostProcess.ThreadId;
+        _receiverManagedThread = Environment.CurrentManagedThreadId;
+        kernelLock.Enter();
+        try
+        {
+            while (true)
+            {
+                // Both queues are emptied under the lock, and again when an event posted or caused more.
+                while (_posted.TryDequeue(out Action? action))
+                    action();
+                _reception.Deliver(events);
+                if (_quit)
+                    return;
+                if (!_posted.IsEmpty)
+                    continue;
+
+                Volatile.Write(ref _receiverState, Receiving);
+                kernelLock.Exit();
+                Interlocked.MemoryBarrier(); // either the poster sees Receiving, or we see what was posted
+                bool received = _posted.IsEmpty && _reception.Listener.TryReceive(out _inHand);
+                Volatile.Write(ref _receiverState, received ? InHand : Outside);
+                kernelLock.Enter();
+                if (Interlocked.Exchange(ref _receiverState, Outside) == InHand)
+                    _reception.Accept(_inHand);
+            }
+        }
+        finally
+        {
+            _quit = false;
+            _receiverThread = 0;
+            kernelLock.Exit();
+        }
+    }
+
+    public void Post(Action action)
+    {
+        _posted.Enqueue(action);
+        KickReceiver();
+    }
+
+    public void Quit()
+    {
+        _quit = true;
+        Post(static () => { });
+    }
+
+    public void Dispose()
+    {
+        if (_disposed)
+            return;
+        _disposed = true;
+        _watcher.Dispose();
+        _reception.Dispose();
+    }
+
+    void IReceiver.TakeOver()
+    {
+        if (_receiverThread == 0 || _receiverManagedThread == Environment.CurrentManagedThreadId)
+            return;
+
+        // We hold the kernel lock, so the receiver cannot go back to receiving once it has left.
+        KickReceiver();
+        if (Interlocked.Exchange(ref _receiverState, Outside) == InHand)
+            _reception.Accept(_inHand);
+    }
+
+    void IReceiver.Watch(int pidfd, int processId) => _watcher.Watch(pidfd, processId);
+
+    /// <summary>Returns when the receiver is not, or no longer, in the call: a signal that comes just before it is lost, so it is repeated.</summary>
+    private void KickReceiver()
+    {
+        Interlocked.MemoryBarrier();
+        SpinWait spin = default;
+        while (Volatile.Read(ref _receiverState) == Receiving)
+        {
+            if (_receiverThread is var thread && thread != 0)
+                KickSignal.Send(thread);
+            spin.SpinOnce(sleep1Threshold: 20);
+        }
+    }
+}

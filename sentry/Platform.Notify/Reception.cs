@@ -1,0 +1,403 @@
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace Sentry.Platform.Notify;
+
+/// <summary>The first report of a host thread that the sentry had made.</summary>
+internal readonly record struct Birth(int ThreadId, ulong ReportId, ulong Frame, ulong FsBase, ulong GsBase);
+
+/// <summary>
+/// Takes in notifications and sorts them: reports of the stubs change the state of their thread at once, guests' calls and what else the kernel
+/// must hear of wait in a queue. So an operation that must wait for a stub can receive on its own without anything being raised
+/// meanwhile. Used under the kernel lock.
+/// </summary>
+internal sealed class Reception : IDisposable
+{
+    private const int Slice = 20, Patience = 30_000; // milliseconds
+    private const ulong Vm = 0x100, Fs = 0x200, Files = 0x400, SignalHandlers = 0x800, SameThreadGroup = 0x10000, SemaphoreUndo = 0x40000;
+    private const ulong ParentOfParent = 0x8000, ClearThreadWord = 0x200000;
+
+    private readonly Dictionary<int, StubThread> _threads = [];
+    private readonly Dictionary<int, StubProcess> _processes = [];
+    private readonly Queue<StubThread> _events = [];
+    private readonly Queue<(StubThread Thread, string Reason)> _lost = [];
+    private readonly Queue<int> _zombies = [];
+    private readonly IReceiver _receiver;
+    private StubThread? _zygote;
+    private bool _expectingBirth;
+    private Birth? _birth;
+
+    public Reception(Listener listener, IReceiver receiver)
+    {
+        Listener = listener;
+        _receiver = receiver;
+    }
+
+    /// <summary>Makes a copy of a process; CLONE_PARENT makes every stub a child of the sentry.</summary>
+    public static StubOperation ForkOperation => StubOperation.CloneWith(ParentOfParent, 0, 0);
+
+    public Listener Listener { get; }
+
+    public bool HasBirth => _birth is not null;
+
+    /// <summary>Whether something waits to be delivered.</summary>
+    public bool HasEvents => _events.Count > 0 || _lost.Count > 0;
+
+    /// <summary>Waits for the zygote's first report and cleans it: host descriptors, mappings, signal handlers.</summary>
+    public void SetUpZygote(int processId, ulong handler)
+    {
+        ExpectBirth();
+        long deadline = Environment.TickCount64 + Patience;
+        while (!HasBirth)
+        {
+            if (Environment.TickCount64 > deadline || HostProcess.Kill(processId, 0) != Errno.None)
+                throw new InvalidOperationException("the zygote does not report");
+            if (Listener.Poll(Slice) && Listener.TryReceive(out Notification notification))
+            {
+                if (notification.IsFromStub)
+                    Accept(notification);
+                else
+                    Listener.Continue(notification.Id); // its execveat
+            }
+        }
+
+        TakeBirth(out Birth birth);
+        StubSpace space = new(this);
+        StubProcess process = new(processId, space);
+        _zygote = Register(new StubThread(this, process, birth.ThreadId, space.TakeSlot()));
+        _zygote.OnBirth(birth, hasFrame: false);
+        foreach (StubOperation[] batch in Zygote.Operations(processId, handler))
+        {
+            Errno error = _zygote.Run(batch);
+            if (error != Errno.None)
+                throw new InvalidOperationException($"the zygote could not be cleaned: {error}");
+        }
+    }
+
+    /// <summary>A new process, a copy of the zygote.</summary>
+    public Result<StubThread> CreateProcess()
+    {
+        StubThread zygote = _zygote ?? throw new InvalidOperationException("no zygote");
+        ExpectBirth();
+        Errno error = zygote.Run(ForkOperation);
+        if (error != Errno.None || !AwaitBirth(zygote, out Birth birth))
+            return error == Errno.None ? Errno.EAGAIN : error;
+        StubSpace space = new(this);
+        space.TakeOnly(zygote.SlotIndex);
+        return AdoptProcess(birth, space, zygote.SlotIndex, hasFrame: false);
+    }
+
+    /// <summary>Takes over the process that a thread's fork made; its registers are that thread's.</summary>
+    public StubThread AdoptFork(StubThread parent, in Birth birth)
+    {
+        StubSpace space = new(this);
+        space.TakeOnly(parent.SlotIndex);
+        return AdoptProcess(birth, space, parent.SlotIndex, hasFrame: true);
+    }
+
+    /// <summary>A thread beside a stopped one, with a copy of its registers.</summary>
+    public Result<StubThread> CloneThread(StubThread parent, bool ownProcess)
+    {
+        StubSpace space = parent.Process.Space;
+        if (!parent.EnsureContext())
+            return Errno.ESRCH;
+        byte[] state = new byte[ExtendedState.MaxSize];
+        int length = parent.GetXState(state);
+        int index = space.TakeSlot();
+        if (index < 0)
+            return Errno.EAGAIN;
+        ulong slot = StubLayout.Slot(index);
+        if (!GuestMemory.TryWrite64(space.ProcessId, slot + StubLayout.AtThreadWord, 1))
+            return Errno.ENOMEM;
+
+        ulong flags = Vm | ClearThreadWord | (ownProcess ? ParentOfParent : Fs | Files | SignalHandlers | SameThreadGroup | SemaphoreUndo);
+        ExpectBirth();
+        Errno error = parent.Run(StubOperation.CloneWith(flags, slot + StubLayout.SlotSize - 64, slot + StubLayout.AtThreadWord));
+        if (error != Errno.None || !AwaitBirth(parent, out Birth birth))
+        {
+            space.ReturnSlot(index);
+            return error == Errno.None ? Errno.EAGAIN : error;
+        }
+
+        StubThread child;
+        if (ownProcess)
+        {
+            child = AdoptProcess(birth, space, index, hasFrame: false);
+        }
+        else
+        {
+            child = Register(new StubThread(this, parent.Process, birth.ThreadId, index));
+            child.OnBirth(birth, hasFrame: false);
+        }
+
+        child.Context.CopyFrom(parent.Context);
+        if (!child.SetXState(state.AsSpan(0, length)))
+            child.SetXState(default);
+        return child;
+    }
+
+    /// <summary>A copy of a stopped thread's process that never runs.</summary>
+    public Result<IFrozenMemory> Freeze(StubThread stopped)
+    {
+        if (stopped.State != GuestThreadState.Stopped)
+            return Errno.ESRCH;
+        ExpectBirth();
+        Errno error = stopped.Run(ForkOperation);
+        if (error != Errno.None || !AwaitBirth(stopped, out Birth birth))
+            return error == Errno.None ? Errno.EAGAIN : error;
+        return new FrozenMemory(this, AdoptFork(stopped, birth));
+    }
+
+    public void ExpectBirth()
+    {
+        _expectingBirth = true;
+        _birth = null;
+    }
+
+    public bool TakeBirth(out Birth birth)
+    {
+        birth = _birth.GetValueOrDefault();
+        bool has = HasBirth;
+        _birth = null;
+        _expectingBirth = false;
+        return has;
+    }
+
+    /// <summary>Receives until the condition holds; false when the thread is lost meanwhile, or has been silent for too long.</summary>
+    public bool ServeUntil(StubThread thread, Func<StubThread, bool> condition)
+    {
+        long deadline = 0;
+        _receiver.TakeOver();
+        while (!condition(thread))
+        {
+            if (thread.HostState == HostThreadState.Gone)
+                return false;
+            if (Listener.Poll(Slice))
+            {
+                if (Listener.TryReceive(out Notification notification))
+                    Accept(notification);
+                continue;
+            }
+
+            deadline = deadline == 0 ? Environment.TickCount64 + Patience : deadline;
+            if (!IsPresent(thread))
+                Lose(thread, "its host thread ended");
+            else if (Environment.TickCount64 > deadline)
+                Lose(thread, "it does not answer");
+        }
+
+        return true;
+    }
+
+    /// <summary>Sorts one notification.</summary>
+    public void Accept(in Notification notification)
+    {
+        _threads.TryGetValue(notification.ThreadId, out StubThread? thread);
+        if (notification.IsFromStub)
+            AcceptFromStub(thread, notification);
+        else if (thread is not null)
+            thread.OnCall(notification);
+        else
+            KillStray(notification);
+    }
+
+    public void Enqueue(StubThread thread)
+    {
+        _events.Enqueue(thread);
+        _receiver.TakeOver(); // when another thread than the receiver found it: so that it is delivered
+    }
+
+    /// <summary>Raises what waits, in the order of arrival.</summary>
+    public void Deliver(IPlatformEvents events)
+    {
+        while (true)
+        {
+            if (_lost.TryDequeue(out (StubThread Thread, string Reason) lost))
+                events.OnLost(lost.Thread, lost.Reason);
+            else if (_events.TryDequeue(out StubThread? thread))
+                thread.Deliver(events);
+            else
+                return;
+        }
+    }
+
+    /// <summary>Kills the process of a thread that broke the protocol or vanished, and tells the kernel when it comes to it.</summary>
+    public void Lose(StubThread thread, string reason)
+    {
+        StubProcess process = thread.Process;
+        if (!process.IsAlive)
+            return;
+        bool kernelKnows = thread.State != GuestThreadState.Dead;
+        StubThread? witness = kernelKnows ? thread : process.Threads.Find(t => t.State != GuestThreadState.Dead);
+        EndProcess(process);
+        if (witness is null)
+            return;
+        _lost.Enqueue((witness, reason));
+        _receiver.TakeOver();
+    }
+
+    /// <summary>A process was found to have ended by itself.</summary>
+    public void OnProcessEnded(int processId)
+    {
+        if (_processes.TryGetValue(processId, out StubProcess? process) && process.Threads.Count > 0)
+            Lose(process.Threads[0], "its host process ended");
+    }
+
+    /// <summary>Kills a process; all its threads are dead.</summary>
+    public void EndProcess(StubProcess process)
+    {
+        if (!process.IsAlive)
+            return;
+        process.IsAlive = false;
+        HostProcess.Kill(process.ProcessId, 9);
+        if (process.PidFd >= 0)
+            HostFile.Close(process.PidFd);
+        process.PidFd = -1;
+        process.Space.Processes.Remove(process);
+        _processes.Remove(process.ProcessId);
+        foreach (StubThread thread in process.Threads)
+        {
+            thread.OnProcessEnded();
+            RemoveEntry(thread);
+            if (process.Space.Processes.Count > 0)
+                process.Space.ReleaseSlot(thread.SlotIndex);
+        }
+
+        process.Threads.Clear();
+        _zombies.Enqueue(process.ProcessId);
+        Reap();
+    }
+
+    /// <summary>A host thread was told to end.</summary>
+    public void Forget(StubThread thread)
+    {
+        RemoveEntry(thread);
+        thread.Process.Threads.Remove(thread);
+        thread.Process.Space.ReleaseSlot(thread.SlotIndex);
+    }
+
+    public void Dispose()
+    {
+        foreach (StubProcess process in _processes.Values.ToArray())
+            EndProcess(process);
+        long deadline = Environment.TickCount64 + 5000;
+        while (_zombies.Count > 0 && Environment.TickCount64 < deadline)
+        {
+            if (!Reap())
+                Thread.Sleep(1);
+        }
+
+        Listener.Dispose();
+    }
+
+    private void AcceptFromStub(StubThread? thread, in Notification notification)
+    {
+        if (notification.Number == StubLayout.ReportNumber && notification.A0 == (ulong)ReportKind.Birth && _expectingBirth && !HasBirth)
+        {
+            if (thread is not null)
+                Lose(thread, "its host thread ended"); // the host has given its number to another
+            _birth = new Birth(notification.ThreadId, notification.Id, notification.A2, notification.A3, notification.A5);
+        }
+        else if (thread is null)
+        {
+            KillStray(notification);
+        }
+        else if (notification.Number != StubLayout.ReportNumber)
+        {
+            if (thread.TakeExpected(notification))
+                Listener.Continue(notification.Id);
+            else
+                Lose(thread, $"system call {notification.Number} from the stub's page");
+        }
+        else if (notification.A0 == (ulong)ReportKind.Signal)
+        {
+            thread.OnSignalReport(notification);
+        }
+        else if (notification.A0 == (ulong)ReportKind.Batch)
+        {
+            thread.OnBatchReport(notification);
+        }
+        else
+        {
+            Lose(thread, "a report of no known kind");
+        }
+    }
+
+    private bool AwaitBirth(StubThread parent, out Birth birth)
+    {
+        ServeUntil(parent, static t => t.Reception.HasBirth);
+        return TakeBirth(out birth);
+    }
+
+    private StubThread AdoptProcess(in Birth birth, StubSpace space, int slot, bool hasFrame)
+    {
+        StubProcess process = new(birth.ThreadId, space);
+        StubThread thread = Register(new StubThread(this, process, birth.ThreadId, slot));
+        thread.OnBirth(birth, hasFrame);
+        Result<int> pidfd = HostProcess.OpenPidFd(birth.ThreadId);
+        if (pidfd.IsOk)
+        {
+            process.PidFd = pidfd.Value;
+            _receiver.Watch(pidfd.Value, birth.ThreadId);
+        }
+
+        Reap();
+        return thread;
+    }
+
+    private StubThread Register(StubThread thread)
+    {
+        _threads[thread.ThreadId] = thread;
+        _processes[thread.Process.ProcessId] = thread.Process;
+        return thread;
+    }
+
+    private void RemoveEntry(StubThread thread)
+    {
+        if (_threads.TryGetValue(thread.ThreadId, out StubThread? entry) && entry == thread)
+            _threads.Remove(thread.ThreadId);
+    }
+
+    // Not one of ours any more: a process that was killed and has not noticed yet, or something a guest made.
+    private static void KillStray(in Notification notification) => HostProcess.Kill(notification.ThreadId, 9);
+
+    /// <summary>Collects some killed processes that have ended, without waiting.</summary>
+    private bool Reap()
+    {
+        bool any = false;
+        for (int i = Math.Min(_zombies.Count, 4); i > 0; i--)
+        {
+            int process = _zombies.Dequeue();
+            if (HostProcess.Reap(process, noHang: true) is { IsOk: true, Value: 0 })
+                _zombies.Enqueue(process);
+            else
+                any = true;
+        }
+
+        return any;
+    }
+
+    private static bool IsPresent(StubThread thread)
+    {
+        Result<int> stat = HostFile.Open($"/proc/{thread.Process.ProcessId}/task/{thread.ThreadId}/stat", 0);
+        if (stat.IsError)
+            return false;
+        Span<byte> line = stackalloc byte[64];
+        Result<int> length = HostFile.Read(stat.Value, line);
+        HostFile.Close(stat.Value);
+        if (length.IsError)
+            return false;
+        int name = line[..length.Value].LastIndexOf((byte)')');
+        return name >= 0 && name + 2 < length.Value && line[name + 2] is not ((byte)'Z' or (byte)'X');
+    }
+}
+
+/// <summary>What the reception needs of the thread that usually receives.</summary>
+internal interface IReceiver
+{
+    /// <summary>Called before the caller receives itself: afterwards no other thread does, and what one had in hand has been accepted.</summary>
+    void TakeOver();
+
+    /// <summary>Reports the unexpected end of a process to <see cref="Reception.OnProcessEnded"/>.</summary>
+    void Watch(int pidfd, int processId);
+}

@@ -1,0 +1,120 @@
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace Sentry.Platform.Notify;
+
+/// <summary>A host process that runs guest threads. Several can share one address space (vfork).</summary>
+internal sealed class StubProcess
+{
+    public StubProcess(int processId, StubSpace space)
+    {
+        ProcessId = processId;
+        Space = space;
+        space.Processes.Add(this);
+    }
+
+    public int ProcessId { get; }
+
+    public StubSpace Space { get; }
+
+    /// <summary>Its threads that the host still has, those told to end included.</summary>
+    public List<StubThread> Threads { get; } = [];
+
+    /// <summary>Threads that the kernel has not ended.</summary>
+    public int LiveThreads { get; set; }
+
+    /// <summary>False once it has been killed.</summary>
+    public bool IsAlive { get; set; } = true;
+
+    /// <summary>Watched for an unexpected end; -1 when not.</summary>
+    public int PidFd { get; set; } = -1;
+}
+
+/// <summary>A guest address space: the memory of the stub processes that share it, and their slots.</summary>
+internal sealed class StubSpace(Reception reception) : IAddressSpace
+{
+    private readonly SortedSet<int> _free = [];
+    private readonly List<int> _leaving = [];
+    private int _nextSlot;
+
+    public List<StubProcess> Processes { get; } = [];
+
+    /// <summary>Any process that has this memory, or -1.</summary>
+    public int ProcessId => Processes.Count > 0 ? Processes[0].ProcessId : -1;
+
+    public int Read(ulong address, Span<byte> destination)
+    {
+        int length = Clip(address, destination.Length);
+        return GuestMemory.Read(ProcessId, address, destination[..length]);
+    }
+
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        int length = Clip(address, source.Length);
+        return GuestMemory.Write(ProcessId, address, source[..length]);
+    }
+
+    public bool TryRead32(ulong address, out uint value)
+    {
+        value = 0;
+        return Read(address, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<uint>(ref value))) == 4;
+    }
+
+    public bool TryWrite32(ulong address, uint value) => Write(address, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(ref value))) == 4;
+
+    public bool TryCompareExchange32(IGuestThread runner, ulong address, uint expected, uint desired, out uint found)
+    {
+        if (!TryRead32(address, out found))
+            return false;
+        return found != expected || TryWrite32(address, desired);
+    }
+
+    public void FindPrivatePages(ulong start, ulong end, List<PageRun> runs)
+    {
+        if (ProcessId >= 0)
+            GuestMemory.FindPrivatePages(ProcessId, start, Math.Min(end, StubLayout.Base), runs);
+    }
+
+    public void Dump(int hostDescriptor, ReadOnlySpan<DumpRun> runs) => GuestMemory.Dump(ProcessId, hostDescriptor, runs);
+
+    public Result<IFrozenMemory> Freeze(IGuestThread stopped) => reception.Freeze((StubThread)stopped);
+
+    /// <summary>A slot that no host thread is on; -1 when all are taken.</summary>
+    public int TakeSlot()
+    {
+        // A thread told to end is gone when the host has cleared its word.
+        for (int i = _leaving.Count - 1; i >= 0 && i >= _leaving.Count - 8; i--)
+        {
+            if (GuestMemory.TryRead64(ProcessId, StubLayout.Slot(_leaving[i]) + StubLayout.AtThreadWord, out ulong word) && (uint)word == 0)
+            {
+                _free.Add(_leaving[i]);
+                _leaving.RemoveAt(i);
+            }
+        }
+
+        if (_free.Count > 0)
+        {
+            int slot = _free.Min;
+            _free.Remove(slot);
+            return slot;
+        }
+
+        return _nextSlot < StubLayout.MaxSlots ? _nextSlot++ : -1;
+    }
+
+    /// <summary>In a copied space: the one slot that is taken.</summary>
+    public void TakeOnly(int slot)
+    {
+        for (int i = 0; i < slot; i++)
+            _free.Add(i);
+        _nextSlot = slot + 1;
+    }
+
+    /// <summary>The slot can be used again when the host thread on it is gone.</summary>
+    public void ReleaseSlot(int slot) => _leaving.Insert(0, slot);
+
+    /// <summary>The slot was never used.</summary>
+    public void ReturnSlot(int slot) => _free.Add(slot);
+
+    private static int Clip(ulong address, int length) => address >= StubLayout.Base ? 0 : (int)Math.Min((ulong)length, StubLayout.Base - address);
+}

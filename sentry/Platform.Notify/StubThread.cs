@@ -1,0 +1,780 @@
+using System.Runtime.InteropServices;
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace Sentry.Platform.Notify;
+
+/// <summary>What the host thread of a guest thread is doing, as far as the notifications tell.</summary>
+internal enum HostThreadState
+{
+    /// <summary>In guest code, or in a handler of the stub on the way to or from it.</summary>
+    Running,
+
+    /// <summary>In a guest's call that has been received and not answered.</summary>
+    Received,
+
+    /// <summary>In a report that has not been answered: ready for a batch or for returning to its frame.</summary>
+    Reporting,
+
+    /// <summary>Running a batch that ends in a report.</summary>
+    Batch,
+
+    /// <summary>Ended, or told to and forgotten.</summary>
+    Gone,
+}
+
+/// <summary>What a thread waits to tell the kernel.</summary>
+internal enum PendingEvent
+{
+    None,
+    Syscall,
+    Interrupted,
+    Fault,
+}
+
+/// <summary>A guest thread on a thread of a stub process.</summary>
+internal sealed class StubThread : IGuestThread
+{
+    private const int RestartCall = -513; // ERESTARTNOINTR: with a signal pending the host rewinds to the call instruction
+    private const int TrapSignal = 5;
+
+    private readonly List<MemoryOperation> _queue = [];
+    private readonly List<StubOperation> _operations = [];
+    private int _nextOperation;
+    private StubOperation[] _expected = [];
+    private int _expectedCount;
+    private bool _stopSent;
+    private bool _interruptWanted;
+    private bool _virtualCall;
+    private bool _resumeAfterBatch;
+    private bool _needsTiles;
+    private bool _trapped;
+
+    public StubThread(Reception reception, StubProcess process, int threadId, int slot)
+    {
+        Reception = reception;
+        Process = process;
+        ThreadId = threadId;
+        SlotIndex = slot;
+        process.Threads.Add(this);
+    }
+
+    public Reception Reception { get; }
+
+    public StubProcess Process { get; }
+
+    public int ThreadId { get; }
+
+    public int SlotIndex { get; }
+
+    public ulong Slot => StubLayout.Slot(SlotIndex);
+
+    public HostThreadState HostState { get; private set; }
+
+    public GuestThreadState State { get; private set; } = GuestThreadState.Running;
+
+    public PendingEvent PendingEvent { get; set; }
+
+    public ThreadContext Context { get; } = new();
+
+    /// <summary>The first errno of the last batch.</summary>
+    public Errno BatchError { get; private set; }
+
+    /// <summary>A synchronous stop waits for it: its calls are rewound.</summary>
+    public bool Stopping { get; private set; }
+
+    /// <summary>A fork waits for the end of its prefilled batch.</summary>
+    private bool Forking { get; set; }
+
+    public Notification Call { get; private set; }
+
+    private ulong ReportId { get; set; }
+
+    private int FaultSignal { get; set; }
+
+    public IAddressSpace AddressSpace => Process.Space;
+
+    public object? Owner { get; set; }
+
+    private bool IsLeader => ThreadId == Process.ProcessId;
+
+    public void Queue(in MemoryOperation operation)
+    {
+        if (operation.Address + operation.Length > StubLayout.Base || operation.Address + operation.Length < operation.Address || operation.NewAddress + operation.NewLength > StubLayout.Base)
+            throw new ArgumentOutOfRangeException(nameof(operation), "the range is not the guest's");
+        _queue.Add(operation);
+    }
+
+    public Errno Flush()
+    {
+        if (State != GuestThreadState.Stopped)
+            return Errno.ESRCH;
+        Errno error = BuildOperations(ReportId);
+        if (error != Errno.None || _operations.Count == 0)
+            return error;
+        return RunOperations();
+    }
+
+    public void Return(long value)
+    {
+        if (State != GuestThreadState.InSyscall)
+            return;
+        if (_virtualCall)
+        {
+            _virtualCall = false;
+            Context[FrameLayout.Rax] = (ulong)value;
+            State = GuestThreadState.Stopped;
+            if (_interruptWanted)
+                SendStop();
+            Resume();
+            return;
+        }
+
+        State = GuestThreadState.Running;
+        HostState = HostThreadState.Running;
+        if (_queue.Count == 0)
+        {
+            Reception.Listener.Send(Call.Id, value);
+            return;
+        }
+
+        if (IsTheCallItself(value))
+        {
+            _queue.Clear();
+            Reception.Listener.Continue(Call.Id);
+            return;
+        }
+
+        Errno error = BuildOperations(Call.Id);
+        if (error == Errno.None)
+        {
+            int count = StartBatch(prefilled: true, autoReturn: 1);
+            if (_nextOperation < _operations.Count)
+            {
+                HostState = HostThreadState.Batch;
+                _resumeAfterBatch = true;
+            }
+
+            if (count > 0 && Signal(StubLayout.BatchSignal))
+                Reception.Listener.Send(Call.Id, value);
+            return;
+        }
+
+        Reception.Lose(this, $"a change of memory could not be prepared: {error}");
+    }
+
+    public void ContinueNatively()
+    {
+        if (State != GuestThreadState.InSyscall)
+            return;
+        if (_virtualCall)
+            throw new InvalidOperationException("the call has been answered on the host");
+        State = GuestThreadState.Running;
+        HostState = HostThreadState.Running;
+        Reception.Listener.Continue(Call.Id);
+    }
+
+    public void ReturnAndStop(long value)
+    {
+        if (State != GuestThreadState.InSyscall)
+            return;
+        if (_virtualCall)
+        {
+            _virtualCall = false;
+            Context[FrameLayout.Rax] = (ulong)value;
+            State = GuestThreadState.Stopped;
+        }
+        else if (!AnswerAndAwaitReport(value))
+        {
+            return;
+        }
+
+        Errno error = _queue.Count > 0 ? Flush() : Errno.None;
+        if (error != Errno.None)
+            Reception.Lose(this, $"a change of memory failed: {error}");
+    }
+
+    public void Stop()
+    {
+        switch (State)
+        {
+            case GuestThreadState.Dead or GuestThreadState.Stopped:
+                return;
+            case GuestThreadState.InSyscall when _virtualCall:
+                _virtualCall = false;
+                Context[FrameLayout.Rax] = (ulong)Call.Number;
+                Context[FrameLayout.Rip] -= 2;
+                State = GuestThreadState.Stopped;
+                return;
+            case GuestThreadState.InSyscall:
+                AnswerAndAwaitReport(RestartCall);
+                return;
+        }
+
+        switch (PendingEvent)
+        {
+            case PendingEvent.Syscall:
+                PendingEvent = PendingEvent.None;
+                AnswerAndAwaitReport(RestartCall);
+                return;
+            case PendingEvent.Interrupted or PendingEvent.Fault:
+                _trapped |= PendingEvent == PendingEvent.Fault && FaultSignal == TrapSignal;
+                PendingEvent = PendingEvent.None;
+                BecomeStopped();
+                return;
+        }
+
+        Stopping = true;
+        SendStop();
+        AwaitReport();
+    }
+
+    public void Interrupt()
+    {
+        if (State is GuestThreadState.Dead or GuestThreadState.Stopped)
+            return;
+        _interruptWanted = true;
+        if (!_virtualCall)
+            SendStop();
+    }
+
+    public void Resume()
+    {
+        if (State != GuestThreadState.Stopped)
+            return;
+        State = GuestThreadState.Running;
+        if (_trapped)
+        {
+            _trapped = false;
+            Raise(PendingEvent.Fault);
+            return;
+        }
+
+        Errno error = BuildOperations(ReportId);
+        if (error != Errno.None)
+        {
+            Reception.Lose(this, $"a change of memory could not be prepared: {error}");
+            return;
+        }
+
+        Proceed();
+    }
+
+    public void GetRegisters(out GuestRegisters registers)
+    {
+        if (!EnsureContext())
+        {
+            registers = default;
+            return;
+        }
+
+        Context.Get(out registers);
+    }
+
+    public void SetRegisters(in GuestRegisters registers)
+    {
+        if (EnsureContext())
+            Context.Set(registers);
+    }
+
+    public int GetXState(Span<byte> destination)
+    {
+        if (!EnsureContext())
+            return 0;
+        ulong? address = Context.GetExtendedState(Slot);
+        if (address == 0)
+            return 0;
+        Span<byte> legacy = stackalloc byte[512];
+        if (address is { } place && GuestMemory.Read(Process.ProcessId, place, legacy) == legacy.Length)
+        {
+            int length = ExtendedState.ClaimedLength(legacy);
+            if (length > 0 && place + (ulong)length <= Slot + StubLayout.SlotSize && length <= destination.Length
+                && GuestMemory.Read(Process.ProcessId, place, destination[..length]) == length)
+                return length;
+        }
+
+        Reception.Lose(this, "its frame's extended state is damaged");
+        return 0;
+    }
+
+    public bool SetXState(ReadOnlySpan<byte> state)
+    {
+        if (!EnsureContext() || (!state.IsEmpty && !ExtendedState.IsLoadable(state)))
+            return false;
+        if (!state.IsEmpty && (ExtendedState.Features(state) & ExtendedState.Tiles) != 0)
+            _needsTiles = true;
+        return Context.PlaceExtendedState(Process.ProcessId, Slot, state);
+    }
+
+    public Result<IGuestThread> Fork(long parentValue)
+    {
+        if (State != GuestThreadState.InSyscall)
+            return Errno.ESRCH;
+        Errno error = BuildOperations(_virtualCall ? ReportId : Call.Id);
+        if (error != Errno.None)
+            return error;
+        if (!_virtualCall && _operations.Count >= StubLayout.MaxOperations && !MakeCallVirtual())
+            return Errno.ESRCH;
+        Reception.ExpectBirth();
+        _operations.Add(Reception.ForkOperation);
+        if (_virtualCall)
+        {
+            error = RunOperations();
+        }
+        else
+        {
+            State = GuestThreadState.Running;
+            HostState = HostThreadState.Running;
+            Forking = true;
+            if (StartBatch(prefilled: true, autoReturn: 1) > 0 && Signal(StubLayout.BatchSignal))
+                Reception.Listener.Send(Call.Id, parentValue);
+            Reception.ServeUntil(this, static t => t.Reception.HasBirth || (t.HostState == HostThreadState.Reporting && t.Forking));
+            error = HostState == HostThreadState.Reporting && !Reception.HasBirth ? BatchError : Errno.None;
+            Forking = false;
+        }
+
+        if (Reception.TakeBirth(out Birth birth))
+        {
+            StubThread child = Reception.AdoptFork(this, birth);
+            if (_virtualCall)
+                Return(parentValue);
+            return child;
+        }
+
+        if (HostState == HostThreadState.Gone)
+            return Errno.EAGAIN;
+        State = GuestThreadState.InSyscall;
+        _virtualCall = true;
+        return error == Errno.None ? Errno.EAGAIN : error;
+    }
+
+    public Result<IGuestThread> Clone(bool ownProcess)
+    {
+        if (State != GuestThreadState.Stopped)
+            return Errno.ESRCH;
+        Result<StubThread> clone = Reception.CloneThread(this, ownProcess);
+        return clone.IsOk ? clone.Value : clone.Error;
+    }
+
+    public void Kill()
+    {
+        if (State == GuestThreadState.Dead)
+            return;
+        State = GuestThreadState.Dead;
+        PendingEvent = PendingEvent.None;
+        _virtualCall = false;
+        if (--Process.LiveThreads == 0)
+        {
+            Reception.EndProcess(Process);
+            return;
+        }
+
+        if (HostState is HostThreadState.Received or HostThreadState.Reporting)
+            EndHostThread();
+        else
+            SendStop();
+    }
+
+    /// <summary>A call of the guest has come.</summary>
+    public void OnCall(in Notification call)
+    {
+        if (HostState != HostThreadState.Running)
+        {
+            Reception.Lose(this, "a call while it was not running");
+            return;
+        }
+
+        Call = call;
+        HostState = HostThreadState.Received;
+        _expectedCount = 0;
+        if (State == GuestThreadState.Dead)
+        {
+            EndHostThread();
+        }
+        else if (Stopping)
+        {
+            // The stop signal is pending, so the host rewinds the call and runs the handler.
+            HostState = HostThreadState.Running;
+            Reception.Listener.Send(call.Id, RestartCall);
+        }
+        else
+        {
+            Raise(PendingEvent.Syscall);
+        }
+    }
+
+    /// <summary>A signal handler of the stub was entered.</summary>
+    public void OnSignalReport(in Notification report)
+    {
+        int signal = (int)report.A1;
+        ulong frame = report.A2;
+        bool inSlot = frame >= Slot + StubLayout.ControlSize && frame <= Slot + StubLayout.SlotSize - FrameLayout.Size && frame % 8 == 0;
+        if (HostState != HostThreadState.Running || !inSlot)
+        {
+            Reception.Lose(this, "a report out of turn");
+            return;
+        }
+
+        ReportId = report.Id;
+        HostState = HostThreadState.Reporting;
+        Context.Begin(frame, report.A3, report.A5);
+        if (signal == StubLayout.StopSignal)
+            _stopSent = false;
+        FaultSignal = 0;
+        switch (signal)
+        {
+            case StubLayout.StopSignal or StubLayout.BatchSignal:
+                break;
+            case 4 or TrapSignal or 7 or 8 or 11:
+                FaultSignal = signal;
+                break;
+            default:
+                Reception.Lose(this, $"a report of signal {signal}");
+                return;
+        }
+
+        if (State == GuestThreadState.Dead)
+            EndHostThread();
+        else if (Stopping)
+            _trapped = FaultSignal == TrapSignal;
+        else if (FaultSignal != 0)
+            Raise(PendingEvent.Fault);
+        else if (_interruptWanted)
+            Raise(PendingEvent.Interrupted);
+        else
+            ReturnToFrame();
+    }
+
+    /// <summary>A batch has been run.</summary>
+    public void OnBatchReport(in Notification report)
+    {
+        bool failedByItself = HostState == HostThreadState.Running && _expectedCount > 0;
+        if (HostState != HostThreadState.Batch && !failedByItself)
+        {
+            Reception.Lose(this, "a batch report out of turn");
+            return;
+        }
+
+        ReportId = report.Id;
+        HostState = HostThreadState.Reporting;
+        _expectedCount = 0;
+        long error = -(long)report.A1;
+        BatchError = error is > 0 and < 4096 ? (Errno)error : Errno.None;
+        if (report.A2 != Context.Address && report.A2 != 0 && (failedByItself || _resumeAfterBatch) && State != GuestThreadState.Stopped)
+            Context.Begin(report.A2, report.A3, report.A5);
+        if (State == GuestThreadState.Dead)
+        {
+            EndHostThread();
+        }
+        else if (Forking)
+        {
+            return;
+        }
+        else if (failedByItself || (_resumeAfterBatch && BatchError != Errno.None))
+        {
+            Reception.Lose(this, $"the host refused a change of memory: {BatchError}");
+        }
+        else if (_resumeAfterBatch)
+        {
+            Proceed();
+        }
+    }
+
+    /// <summary>The first report of this thread.</summary>
+    public void OnBirth(in Birth birth, bool hasFrame)
+    {
+        ReportId = birth.ReportId;
+        HostState = HostThreadState.Reporting;
+        State = GuestThreadState.Stopped;
+        Process.LiveThreads++;
+        bool inSlot = birth.Frame >= Slot + StubLayout.ControlSize && birth.Frame <= Slot + StubLayout.SlotSize - FrameLayout.Size;
+        Context.Begin(hasFrame && inSlot ? birth.Frame : 0, birth.FsBase, birth.GsBase);
+    }
+
+    /// <summary>Whether a call from the stub's page is one that the sentry ordered; each may be made once.</summary>
+    public bool TakeExpected(in Notification call)
+    {
+        for (int i = 0; i < _expectedCount; i++)
+        {
+            if (!_expected[i].Matches(call))
+                continue;
+            _expected[i] = new StubOperation(ulong.MaxValue, 0, 0, 0, 0, 0, 0);
+            return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Hands the waiting event to the kernel.</summary>
+    public void Deliver(IPlatformEvents events)
+    {
+        PendingEvent pending = PendingEvent;
+        PendingEvent = PendingEvent.None;
+        switch (pending)
+        {
+            case PendingEvent.Syscall:
+                State = GuestThreadState.InSyscall;
+                Notification call = Call;
+                events.OnSyscall(this, new SyscallFrame(call.Number, call.A0, call.A1, call.A2, call.A3, call.A4, call.A5, call.InstructionPointer));
+                break;
+            case PendingEvent.Interrupted:
+                BecomeStopped();
+                events.OnInterrupted(this);
+                break;
+            case PendingEvent.Fault:
+                BecomeStopped();
+                if (!EnsureContext())
+                    break;
+                events.OnFault(this, new GuestFault(
+                    FaultSignal,
+                    (int)Context.ReadWord32(FrameLayout.SiginfoCode),
+                    Context[FrameLayout.SiginfoAddress],
+                    Context[FrameLayout.TrapNumber],
+                    Context[FrameLayout.Error],
+                    Context[FrameLayout.Cr2]));
+                break;
+        }
+    }
+
+    /// <summary>The process has been killed.</summary>
+    public void OnProcessEnded()
+    {
+        HostState = HostThreadState.Gone;
+        State = GuestThreadState.Dead;
+        PendingEvent = PendingEvent.None;
+        Stopping = false;
+    }
+
+    /// <summary>Runs operations while stopped (or in a virtual call) and waits; the first errno.</summary>
+    public Errno Run(params ReadOnlySpan<StubOperation> operations)
+    {
+        _operations.Clear();
+        _nextOperation = 0;
+        _operations.AddRange(operations);
+        return RunOperations();
+    }
+
+    /// <summary>Installs a descriptor while stopped.</summary>
+    public Result<int> Install(int descriptor) => Reception.Listener.AddDescriptor(ReportId, descriptor);
+
+    public bool EnsureContext()
+    {
+        if (State != GuestThreadState.Stopped && !_virtualCall && PendingEvent == PendingEvent.None && State == GuestThreadState.Dead)
+            return false;
+        if (Context.Load(Process.ProcessId))
+            return true;
+        Reception.Lose(this, "its frame cannot be read");
+        return false;
+    }
+
+    private void Raise(PendingEvent what)
+    {
+        PendingEvent = what;
+        Reception.Enqueue(this);
+    }
+
+    private void BecomeStopped()
+    {
+        State = GuestThreadState.Stopped;
+        _interruptWanted = false;
+    }
+
+    private Errno RunOperations()
+    {
+        while (_nextOperation < _operations.Count)
+        {
+            HostState = HostThreadState.Batch;
+            int count = StartBatch(prefilled: false, autoReturn: 0);
+            if (count > 0)
+                Reception.Listener.Send(ReportId, count);
+            if (!Reception.ServeUntil(this, static t => t.HostState == HostThreadState.Reporting))
+                return Errno.ESRCH;
+            if (BatchError != Errno.None)
+                return BatchError;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Runs what is left of the operations and returns to the frame, without waiting.</summary>
+    private void Proceed()
+    {
+        _resumeAfterBatch = false;
+        if (!Context.Store(Process.ProcessId, Slot))
+        {
+            Reception.Lose(this, "its frame cannot be written");
+            return;
+        }
+
+        if (_nextOperation >= _operations.Count)
+        {
+            ReturnToFrame();
+            return;
+        }
+
+        bool last = _operations.Count - _nextOperation <= StubLayout.MaxOperations;
+        HostState = last ? HostThreadState.Running : HostThreadState.Batch;
+        _resumeAfterBatch = !last;
+        int count = StartBatch(prefilled: false, autoReturn: Context.Address);
+        if (count > 0)
+            Reception.Listener.Send(ReportId, count);
+    }
+
+    private void ReturnToFrame()
+    {
+        HostState = HostThreadState.Running;
+        Reception.Listener.Send(ReportId, (long)Context.Address);
+    }
+
+    private bool AnswerAndAwaitReport(long value)
+    {
+        Stopping = true;
+        HostState = HostThreadState.Running;
+        SendStop();
+        Reception.Listener.Send(Call.Id, value);
+        return AwaitReport();
+    }
+
+    private bool AwaitReport()
+    {
+        bool reported = Reception.ServeUntil(this, static t => t.HostState == HostThreadState.Reporting);
+        Stopping = false;
+        if (reported)
+            BecomeStopped();
+        return reported;
+    }
+
+    /// <summary>Answers the call on the host while the kernel still has to answer it: from then on the thread waits in a report.</summary>
+    private bool MakeCallVirtual()
+    {
+        bool wanted = _interruptWanted;
+        if (!AnswerAndAwaitReport(0))
+            return false;
+        _interruptWanted = wanted;
+        State = GuestThreadState.InSyscall;
+        return _virtualCall = EnsureContext();
+    }
+
+    private void SendStop()
+    {
+        if (_stopSent || HostState == HostThreadState.Gone)
+            return;
+        _stopSent = Signal(StubLayout.StopSignal);
+    }
+
+    private bool Signal(int signal)
+    {
+        if (HostProcess.KillThread(Process.ProcessId, ThreadId, signal) == Errno.None)
+            return true;
+        Reception.Lose(this, "its host thread is gone");
+        return false;
+    }
+
+    private bool IsTheCallItself(long value)
+    {
+        if (_queue.Count != 1 || value != 0 || _needsTiles)
+            return false;
+        MemoryOperation operation = _queue[0];
+        ulong length = (Call.A1 + 4095) & ~4095ul;
+        if (operation.Address != Call.A0 || operation.Length != length)
+            return false;
+        return (operation.Kind, Call.Number) switch
+        {
+            (MemoryOperationKind.Unmap, Sysno.munmap) => true,
+            (MemoryOperationKind.Protect, Sysno.mprotect) => (ulong)operation.Protection == Call.A2,
+            (MemoryOperationKind.Advise, Sysno.madvise) => (ulong)operation.Advice == Call.A2,
+            _ => false,
+        };
+    }
+
+    private Errno BuildOperations(ulong notificationId)
+    {
+        _operations.Clear();
+        _nextOperation = 0;
+        if (_needsTiles)
+        {
+            _needsTiles = false;
+            _operations.Add(new StubOperation(Sysno.arch_prctl, 0x1023, 18, 0, 0, 0, 0)); // ARCH_REQ_XCOMP_PERM, tile data
+            _operations.Add(new StubOperation(StubLayout.TouchTiles, 0, 0, 0, 0, 0, 0));
+        }
+
+        if (_queue.Count == 0)
+            return Errno.None;
+        Dictionary<int, int>? installed = null;
+        Errno error = Errno.None;
+        foreach (MemoryOperation operation in _queue)
+        {
+            int source = operation.Source.HostDescriptor, own = -1;
+            if (operation.Kind == MemoryOperationKind.Map && source >= 0 && !(installed ??= []).TryGetValue(source, out own))
+            {
+                Result<int> added = Reception.Listener.AddDescriptor(notificationId, source);
+                if (added.IsError)
+                {
+                    error = added.Error;
+                    break;
+                }
+
+                installed[source] = own = added.Value;
+            }
+
+            _operations.Add(StubOperation.For(operation, own));
+        }
+
+        _queue.Clear();
+        if (installed is not null)
+        {
+            foreach (int own in installed.Values)
+                _operations.Add(StubOperation.Close(own));
+        }
+
+        return error;
+    }
+
+    /// <summary>Writes the next operations into the slot: how many. With <paramref name="autoReturn"/> the last part returns by itself.</summary>
+    private int StartBatch(bool prefilled, ulong autoReturn)
+    {
+        int count = Math.Min(_operations.Count - _nextOperation, StubLayout.MaxOperations);
+        ReadOnlySpan<StubOperation> part = CollectionsMarshal.AsSpan(_operations).Slice(_nextOperation, count);
+        _nextOperation += count;
+        if (_expected.Length < count)
+            _expected = new StubOperation[Math.Max(count, 8)];
+        part.CopyTo(_expected);
+        _expectedCount = count;
+        bool last = _nextOperation == _operations.Count;
+        Span<ulong> header = [prefilled ? (ulong)count : 0, last ? autoReturn : 0];
+        if (GuestMemory.Write(Process.ProcessId, Slot + StubLayout.AtPrefilled, MemoryMarshal.AsBytes(header)) == 16
+            && GuestMemory.Write(Process.ProcessId, Slot + StubLayout.AtOperations, MemoryMarshal.AsBytes(part)) == count * StubLayout.OperationSize)
+            return count;
+        Reception.Lose(this, "its slot cannot be written");
+        return 0;
+    }
+
+    /// <summary>Ends the host thread, which waits in a call or a report. The process's first thread stays parked instead: without it
+    /// the host no longer finds the process's memory by its id.</summary>
+    private void EndHostThread()
+    {
+        if (IsLeader)
+            return;
+        bool received = HostState == HostThreadState.Received;
+        if (received && Call.Number == Sysno.exit)
+        {
+            Reception.Listener.Continue(Call.Id);
+        }
+        else
+        {
+            _operations.Clear();
+            _nextOperation = 0;
+            _operations.Add(StubOperation.Exit);
+            int count = StartBatch(prefilled: received, autoReturn: 0);
+            if (count == 0)
+                return;
+            if (received && Signal(StubLayout.BatchSignal))
+                Reception.Listener.Send(Call.Id, 0);
+            else if (!received)
+                Reception.Listener.Send(ReportId, count);
+        }
+
+        HostState = HostThreadState.Gone;
+        Reception.Forget(this);
+    }
+}

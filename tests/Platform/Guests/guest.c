@@ -1,0 +1,226 @@
+// One freestanding program for all platform tests: argv[1] chooses the case. Calls above 3000 are the test kernel's own.
+typedef unsigned long u64;
+typedef unsigned int u32;
+
+static inline long sys6(long n, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+    long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    return r;
+}
+#define sys(n, a, b, c) sys6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+
+enum { MMAP = 9, MPROTECT = 10, MUNMAP = 11, GETPID = 39, FORK = 57, VFORK = 58, EXIT = 60, WAIT4 = 61, ARCH_PRCTL = 158, EXIT_GROUP = 231, CLONE = 56, GETPPID = 110,
+    TICK = 3000, COUNT = 3001, PARK = 3002, MAPFD = 3003, SPAWN = 3004, WAIT = 3005, READY = 3006, VALUE = 3007, CAS = 3008 };
+
+static void done(int code) { for (;;) sys(EXIT_GROUP, code, 0, 0); }
+static void check(int ok, int line) { if (!ok) done(line > 255 ? line % 200 + 50 : line); }
+#define CHECK(x) check(!!(x), __LINE__)
+static long number(const char* s) { long n = 0; while (*s) n = n * 10 + *s++ - '0'; return n; }
+static int same(const char* a, const char* b) { while (*a && *a == *b) a++, b++; return *a == *b; }
+
+static char data[8192] = "data";
+static volatile u32 counter;
+static u32 word = 5;
+
+static void values(long n)
+{
+    u64 t;
+    CHECK(sys(GETPID, 0, 0, 0) == 1);
+    CHECK(sys(VALUE, 7, 0, 0) == 14);
+    CHECK(sys(VALUE, -3, 0, 0) == -6);
+    CHECK(sys(VALUE, 1L << 40, 0, 0) == 1L << 41);
+    for (long i = 0; i < n; i++) if (sys(COUNT, i, 0, 0) != i + 7) done(99);
+    __asm__ volatile("rdtsc" : "=a"(t) : : "rdx");
+    __asm__ volatile("cpuid" : : "a"(0) : "rbx", "rcx", "rdx");
+}
+
+static void memory(void)
+{
+    for (int i = 0; i < 50; i++)
+    {
+        char* p = (char*)sys6(MMAP, 0, 65536, 3, 0x22, -1, 0);
+        CHECK((u64)p < 0x7ffe00000000ul && (u64)p > 4096);
+        for (int k = 0; k < 65536; k += 4096) { CHECK(p[k] == 0); p[k] = 1; }
+        CHECK(sys(MPROTECT, p, 65536, 1) == 0);
+        CHECK(p[4096] == 1);
+        CHECK(sys(MUNMAP, p, 65536, 0) == 0);
+    }
+}
+
+static void many(void)
+{
+    // the test kernel answers by mapping 300 pages in as many operations
+    char* p = (char*)sys(3010, 300, 0, 0);
+    for (int i = 0; i < 300; i++) { CHECK(p[i * 8192] == 0); p[i * 8192] = i; }
+}
+
+static void forks(long n)
+{
+    for (long i = 0; i < n; i++)
+    {
+        data[0] = 'p';
+        long pid = sys(FORK, 0, 0, 0);
+        if (pid == 0) { CHECK(data[0] == 'p'); data[0] = 'c'; done(7); }
+        CHECK(pid > 1);
+        CHECK(sys(WAIT, pid, 0, 0) == 7);
+        CHECK(data[0] == 'p');
+    }
+}
+
+static long child_of(long flags, char* stack, void (*f)(long), long arg)
+{
+    register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
+    long r;
+    u64* top = (u64*)stack;
+    *--top = arg; *--top = (u64)f;
+    __asm__ volatile("syscall; test %%rax,%%rax; jnz 1f; pop %%rax; pop %%rdi; and $-16,%%rsp; call *%%rax; hlt; 1:"
+        : "=a"(r) : "a"(CLONE), "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    return r;
+}
+static void vchild(long arg) { counter = arg; done(3); }
+static char stack1[8192];
+static void vforks(long n)
+{
+    for (long i = 1; i <= n; i++)
+    {
+        long pid = child_of(0x4100 | 17, stack1 + 8192, vchild, i);
+        CHECK(pid > 1);
+        CHECK(counter == i);
+        CHECK(sys(WAIT, pid, 0, 0) == 3);
+    }
+}
+
+static void adder(long n) { for (long i = 0; i < n; i++) { __atomic_add_fetch(&counter, 1, 5); if (i % 64 == 0) sys(GETPPID, 0, 0, 0); } sys(TICK, 0, 0, 0); for (;;) sys(EXIT, 0, 0, 0); }
+static void threads(long n, long each)
+{
+    char* stacks = (char*)sys6(MMAP, 0, n * 4096, 3, 0x22, -1, 0);
+    for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, adder, each) > 0);
+    CHECK(sys(WAIT, -n, 0, 0) == 0);
+    CHECK(counter == n * each);
+}
+
+static void parked(long x) { sys(PARK, x, 0, 0); done(80); }
+static void parkmany(long n)
+{
+    char* stacks = (char*)sys6(MMAP, 0, n * 4096, 3, 0x22, -1, 0);
+    for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, parked, i) > 0);
+    sys(READY, 0, 0, 0);
+    sys(PARK, 0, 0, 0);
+}
+
+static void faults(void)
+{
+    // the test kernel steps over each faulting instruction: rax tells how many bytes
+    __asm__ volatile("mov $3, %%eax; movb $1, 8(%%rax)" : : : "rax", "memory");
+    __asm__ volatile("ud2");
+    __asm__ volatile("int3");
+    __asm__ volatile("xor %%ecx, %%ecx; mov $1, %%eax; cltd; idiv %%ecx" : : : "rax", "rcx", "rdx");
+    __asm__ volatile("hlt");
+    CHECK(sys(READY, 0, 0, 0) == 5);
+}
+
+static void park(void)
+{
+    u64 a = 0x1111, b = 0x2222;
+    for (;;)
+    {
+        register u64 r12 __asm__("r12") = a, r15 __asm__("r15") = b;
+        long r;
+        __asm__ volatile("movq %%r12, %%xmm7; mov $3002, %%eax; syscall; movq %%xmm7, %%rdx" : "=a"(r), "+r"(r12), "+r"(r15) : "D"(5) : "rcx", "r11", "rdx", "xmm7", "memory");
+        CHECK(r12 == a && r15 == b);
+        if (r == 1) break;
+        a += 3; b += 5;
+    }
+}
+
+static void spin(void) { sys(READY, &counter, 0, 0); for (;;) counter++; }
+static void frozen(void) { for (u32 i = 1;; i++) { data[0] = i; data[4096] = i; counter = i; if (sys(TICK, i, data, 0) == 1) return; } }
+
+static void shared(void)
+{
+    u32* p = (u32*)sys(MAPFD, 0, 0, 0);
+    long pid = sys(FORK, 0, 0, 0);
+    if (pid == 0) { p[0] = 42; done(0); }
+    CHECK(sys(WAIT, pid, 0, 0) == 0);
+    CHECK(p[0] == 42);
+    p[1] = 43;
+}
+
+// find the first syscall instruction in the stub's page from offset n on and jump there with these registers
+static void hostile(long which)
+{
+    unsigned char* code = (unsigned char*)0x7ffe00000000;
+    sys(READY, 0, 0, 0);
+    int i = 0x100, skip = 0;
+    for (; i < 0x1000; i++) if (code[i] == 0x0f && code[i + 1] == 5 && skip-- == 0) break;
+    long nr, a = 0, b = 0, c = 0, d = 0, r8 = 0;
+    switch (which)
+    {
+        case 0: nr = 0x1000; a = 1; b = -5; break;              // forged batch report
+        case 1: nr = 0x1000; a = 0; b = 12; c = 0x1234; break;  // stop with a bad frame
+        case 2: nr = 0x1000; a = 2; break;                      // birth
+        case 3: nr = 0x1000; a = 77; break;
+        case 4: nr = 56; a = 17; break;                         // fork behind the sentry's back
+        case 5: nr = 2; a = (long)data; break;                  // open
+        case 6: nr = 60; break;                                 // exit of the thread
+        case 7: nr = 11; a = 0x7ffe00100000; b = 1 << 28; break; // unmap all slots
+        case 8: nr = 9; a = 0; b = 4096; c = 3; d = 2; r8 = 0; break; // map a descriptor
+        case 9: nr = 15; break;                                 // sigreturn into nothing
+        case 10: nr = 0x1000; a = 0; b = 12; c = 0x7ffe00108000; break; // a well placed frame of garbage
+        case 11: nr = 157; a = 1; b = 0; break;                 // outlive the sentry
+        default: nr = 231; break;
+    }
+    register long r10 __asm__("r10") = d, x8 __asm__("r8") = r8, r9 __asm__("r9") = 0;
+    register u64 rbx __asm__("rbx") = 0x7ffe00100000;
+    __asm__ volatile("jmp *%%rcx" : : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(x8), "r"(r9), "r"(rbx), "c"(code + i) : "memory");
+    __builtin_unreachable();
+}
+static void hostile_thread(long which) { hostile(which); }
+
+static void swaps(void)
+{
+    CHECK(sys(CAS, &word, 5, 6) == 5 && word == 6);
+    CHECK(sys(CAS, &word, 5, 7) == 6 && word == 6);
+    CHECK(sys(CAS, 8, 5, 7) == -14);
+    CHECK(sys(ARCH_PRCTL, 0x1002, &word, 0) == 0);
+    u64 fs; __asm__ volatile("rdfsbase %0" : "=r"(fs)); CHECK(fs == (u64)&word);
+}
+
+static void avx(void)
+{
+    // keep a ymm value across many stops
+    u64 in[4] = { 1, 2, 3, 0x123456789abcdef }, out[4];
+    for (int k = 0; k < 200; k++)
+    {
+        __asm__ volatile("vmovdqu %1, %%ymm5\n mov $200000, %%rcx\n 1: dec %%rcx\n jnz 1b\n vmovdqu %%ymm5, %0" : "=m"(out) : "m"(in) : "rcx", "xmm5", "memory");
+        for (int i = 0; i < 4; i++) CHECK(in[i] == out[i]);
+        in[0]++;
+    }
+}
+
+__attribute__((used)) void start(long* sp)
+{
+    const char* what = (const char*)sp[2];
+    long n = sp[0] > 2 ? number((const char*)sp[3]) : 0, m = sp[0] > 3 ? number((const char*)sp[4]) : 0;
+    if (same(what, "values")) values(n);
+    else if (same(what, "memory")) memory();
+    else if (same(what, "many")) many();
+    else if (same(what, "fork")) forks(n);
+    else if (same(what, "vfork")) vforks(n);
+    else if (same(what, "threads")) threads(n, m);
+    else if (same(what, "parkmany")) parkmany(n);
+    else if (same(what, "faults")) faults();
+    else if (same(what, "park")) park();
+    else if (same(what, "spin")) spin();
+    else if (same(what, "frozen")) frozen();
+    else if (same(what, "shared")) shared();
+    else if (same(what, "hostile")) hostile(n);
+    else if (same(what, "hostilethread")) { child_of(0x10f00, stack1 + 8192, hostile_thread, n); for (;;) sys(PARK, 0, 0, 0); }
+    else if (same(what, "swaps")) swaps();
+    else if (same(what, "avx")) avx();
+    else done(98);
+    done(0);
+}
+__asm__(".globl _start\n_start: mov %rsp, %rdi\n and $-16, %rsp\n call start\n hlt\n");
