@@ -152,7 +152,7 @@ public interface IGuestThread
 
     /// <summary>InSyscall → Running: the host itself executes the call as it stands. Only for calls whose arguments are all values that the
     /// kernel has checked and that concern nothing but this thread (arch_prctl). Nothing may be queued. Never blocks.</summary>
-    void ContinueNatively();
+    void ContinueNatively() => throw new NotSupportedException("this platform has no native calls");
 
     /// <summary>Synchronous, InSyscall → Stopped: as <see cref="Return"/>, stopped before the next guest instruction.</summary>
     void ReturnAndStop(long value);
