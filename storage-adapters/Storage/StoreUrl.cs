@@ -28,6 +28,9 @@ public sealed record StoreUrl
 
     public string? Region { get; init; }
 
+    /// <summary>Make the bucket or container when it is missing (option <c>create=true</c>).</summary>
+    public bool Create { get; init; }
+
     /// <summary>Reads a URL; throws <see cref="StoreException"/> that says what is wrong.</summary>
     public static StoreUrl Parse(string text)
     {
@@ -62,6 +65,7 @@ public sealed record StoreUrl
         {
             Endpoint is null ? null : $"endpoint={Endpoint.ToString().TrimEnd('/')}",
             Region is null ? null : $"region={Region}",
+            Create ? "create=true" : null,
         }.Where(o => o is not null));
         return $"{(Kind == StoreKind.S3 ? "s3" : "azblob")}://{Root}/{Prefix}{(options.Length > 0 ? "?" + options : "")}";
     }
@@ -98,8 +102,11 @@ public sealed record StoreUrl
                 case "region" when value.Length > 0 && url.Kind == StoreKind.S3:
                     url = url with { Region = value };
                     break;
+                case "create" when value is "true" or "false":
+                    url = url with { Create = value == "true" };
+                    break;
                 default:
-                    throw Wrong(text, $"the option '{(equals < 0 ? option : option[..equals])}' is unknown or its value is no good; there are endpoint=http://host:port{(url.Kind == StoreKind.S3 ? " and region=name" : "/account")}");
+                    throw Wrong(text, $"the option '{(equals < 0 ? option : option[..equals])}' is unknown or its value is no good; there are endpoint=http://host:port{(url.Kind == StoreKind.S3 ? ", region=name" : "/account")} and create=true");
             }
         }
 
