@@ -14,6 +14,9 @@ namespace Storage.AzureBlob;
 /// </summary>
 public sealed class AzureBlobStore : IObjectStore
 {
+    /// <summary>Mentions the newer version at hand of an assembly that the SDK needs; without it no program over this one would get a copy.</summary>
+    private static readonly Type KeptForTheSdk = typeof(System.IO.Hashing.Crc64);
+
     private readonly StoreUrl _url;
     private readonly BlobContainerClient _container;
 
@@ -30,6 +33,7 @@ public sealed class AzureBlobStore : IObjectStore
     public static async Task<AzureBlobStore> OpenAsync(StoreUrl url, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(url);
+        _ = KeptForTheSdk;
         AzureBlobStore store = new(url, AzureAccount.FromEnvironment(url).Container(url.Root));
         if (url.Create)
         {
@@ -147,7 +151,7 @@ public sealed class AzureBlobStore : IObjectStore
         {
             throw Translate(e, verb, key);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or AggregateException
+        catch (Exception e) when (e is HttpRequestException or (IOException and not FileNotFoundException) or AggregateException
             || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw Unreachable(e, verb, key);

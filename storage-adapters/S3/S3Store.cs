@@ -28,7 +28,10 @@ public sealed class S3Store : IObjectStore
     public string Location => _url.ToString();
 
     /// <summary>Opens a bucket; nothing is asked of the server yet unless the URL says to create what is missing.</summary>
-    public static async Task<S3Store> OpenAsync(StoreUrl url, CancellationToken cancellationToken = default)
+    public static Task<S3Store> OpenAsync(StoreUrl url, CancellationToken cancellationToken = default) => OpenAsync(url, null, cancellationToken);
+
+    /// <summary>For tests: with other credentials than the SDK finds.</summary>
+    internal static async Task<S3Store> OpenAsync(StoreUrl url, AWSCredentials? credentials, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(url);
         AmazonS3Config config = new()
@@ -55,7 +58,7 @@ public sealed class S3Store : IObjectStore
         S3Store store;
         try
         {
-            store = new S3Store(url, new AmazonS3Client(config));
+            store = new S3Store(url, credentials is null ? new AmazonS3Client(config) : new AmazonS3Client(credentials, config));
         }
         catch (AmazonClientException e)
         {
@@ -139,6 +142,12 @@ public sealed class S3Store : IObjectStore
             {
                 return total;
             }
+            catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.MethodNotAllowed)
+            {
+                // Ceph answers so where another error could not be told; listing tells it.
+                await CheckBucketAsync(cancellationToken).ConfigureAwait(false);
+                throw Translate(e, "read", key);
+            }
             catch (Exception e) when (e is IOException or HttpRequestException && attempt < Tries && !cancellationToken.IsCancellationRequested)
             {
                 // The SDK retries requests, not bodies: go on where the body broke off.
@@ -163,7 +172,7 @@ public sealed class S3Store : IObjectStore
             GetObjectMetadataResponse response = await _client.GetObjectMetadataAsync(_url.Root, _url.Prefix + key, cancellationToken).ConfigureAwait(false);
             return response.ContentLength;
         }
-        catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.NotFound)
+        catch (AmazonS3Exception e) when (e.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.MethodNotAllowed)
         {
             // An answer to HEAD has no body that would tell a missing bucket: one more request does.
             await CheckBucketAsync(cancellationToken).ConfigureAwait(false);

@@ -24,6 +24,8 @@ public sealed class LocalStore : IObjectStore
         _incoming = Path.Combine(_root, Incoming);
         try
         {
+            // One by one: the mode given counts only for the last folder of a path.
+            Directory.CreateDirectory(_root, PrivateFolder);
             Directory.CreateDirectory(_incoming, PrivateFolder);
             RemoveAbandoned();
         }
@@ -173,9 +175,11 @@ public sealed class LocalStore : IObjectStore
 
     private void CreateFolder(string folder)
     {
+        string parent = Path.GetDirectoryName(folder)!;
+        if (!Directory.Exists(parent))
+            CreateFolder(parent);
         Directory.CreateDirectory(folder, PrivateFolder);
-        for (string f = folder; f.Length > _root.Length; f = Path.GetDirectoryName(f)!)
-            NativeFiles.SyncFolder(Path.GetDirectoryName(f)!);
+        NativeFiles.SyncFolder(parent);
     }
 
     private List<StoredObject> Enumerate(string prefix)

@@ -1,0 +1,47 @@
+using Amazon.Runtime;
+using Storage;
+using Storage.S3;
+
+namespace Tests.Storage;
+
+public sealed class RgwFixture() : ServerFixture("rgw");
+
+/// <summary>The conformance suite against Ceph's S3 gateway.</summary>
+[NeedsServer("rgw")]
+public sealed class S3StoreTests : ObjectStoreTests, IClassFixture<RgwFixture>
+{
+    private readonly string _endpoint;
+
+    public S3StoreTests(RgwFixture server)
+    {
+        _endpoint = server.Settings.GetValueOrDefault("S3_ENDPOINT", "");
+        foreach (string name in (string[])["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+            Environment.SetEnvironmentVariable(name, server.Settings.GetValueOrDefault(name));
+    }
+
+    [ServerFact]
+    public async Task Open_Prefixes_DoNotSeeEachOther()
+    {
+        await using IObjectStore one = await OpenAsync("s3://shared/one", "&create=true");
+        await using IObjectStore two = await OpenAsync("s3://shared/two/deep", "&create=true");
+        await one.PutIfAbsentAsync("key", "1"u8.ToArray());
+        await two.PutIfAbsentAsync("key", "2"u8.ToArray());
+        Assert.Equal("1"u8.ToArray(), await one.GetWholeAsync("key", 10));
+        Assert.Equal(["key"], await KeysAsync(two, ""));
+    }
+
+    protected override Task<IObjectStore> CreateAsync() => OpenAsync($"s3://t-{Guid.NewGuid():N}/prefix", "&create=true");
+
+    protected override async Task<IObjectStore?> CreateWithWrongCredentialsAsync()
+    {
+        string bucket = $"s3://t-{Guid.NewGuid():N}";
+        await (await OpenAsync(bucket, "&create=true")).DisposeAsync();
+        return await S3Store.OpenAsync(StoreUrl.Parse($"{bucket}?endpoint={_endpoint}"), new BasicAWSCredentials("testkey", "not-the-secret"), default);
+    }
+
+    protected override async Task<IObjectStore?> CreateUnreachableAsync() => await S3Store.OpenAsync(StoreUrl.Parse("s3://bucket?endpoint=http://127.0.0.1:9"));
+
+    protected override async Task<IObjectStore?> CreateMissingAsync() => await OpenAsync("s3://not-made", "");
+
+    private async Task<IObjectStore> OpenAsync(string url, string options) => await S3Store.OpenAsync(StoreUrl.Parse($"{url}?endpoint={_endpoint}{options}"));
+}
