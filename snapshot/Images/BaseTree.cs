@@ -62,6 +62,15 @@ internal sealed partial class BaseTree : IDisposable
         return null;
     }
 
+    /// <summary>What a regular file takes on its disk, holes not counted.</summary>
+    internal static unsafe long AllocatedBytes(string path)
+    {
+        byte* buffer = stackalloc byte[StatxSize];
+        // SAFETY: as in Stat; stx_blocks is at 48, in units of 512 bytes.
+        fixed (byte* name = Encoding.UTF8.GetBytes(path + '\0'))
+            return Statx(CurrentFolder, name, 0, BasicStats, buffer) == 0 ? *(long*)(buffer + 48) * 512 : 0;
+    }
+
     internal static FileIdentity? Identify(SafeFileHandle file) => Stat((int)file.DangerousGetHandle());
 
     private static unsafe int Open(int folder, byte[] path, ulong flags, ulong resolve)

@@ -96,7 +96,7 @@ public sealed class ImageCache
 
     /// <summary>Takes a checkpoint's own files as the cached image of what <see cref="ImageWriter"/> wrote from them. They are moved, which
     /// copies nothing when they come from <see cref="CreateScratchFolder"/>; nobody may write to them any more.</summary>
-    /// <param name="dataBytes">How much of the files is data, for the bound on the cache's size; null for their whole length.</param>
+    /// <param name="dataBytes">How much of the files is data, for the bound on the cache's size; null for what they take on the disk.</param>
     public CachedImage Seed(string manifestId, string stateFile, string memoryFile, long? dataBytes = null)
     {
         string folder = FolderOf(manifestId);
@@ -170,7 +170,7 @@ public sealed class ImageCache
         File.SetUnixFileMode(state, UnixFileMode.UserRead);
         File.SetUnixFileMode(memory, UnixFileMode.UserRead);
         EntryMarker marker = new(BootId, new FileInfo(state).Length, new FileInfo(memory).Length, 0);
-        marker = marker with { DataBytes = dataBytes ?? marker.StateLength + marker.MemoryLength };
+        marker = marker with { DataBytes = dataBytes ?? marker.StateLength + BaseTree.AllocatedBytes(memory) };
         File.WriteAllText(Path.Combine(scratch.Path, Marker), marker.Encode());
         CachedImage image;
         using (LockAll())

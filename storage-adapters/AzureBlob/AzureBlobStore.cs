@@ -19,6 +19,7 @@ public sealed class AzureBlobStore : IObjectStore
 
     private readonly StoreUrl _url;
     private readonly BlobContainerClient _container;
+    private volatile bool _created;
 
     private AzureBlobStore(StoreUrl url, BlobContainerClient container)
     {
@@ -29,22 +30,12 @@ public sealed class AzureBlobStore : IObjectStore
     /// <inheritdoc/>
     public string Location => _url.ToString();
 
-    /// <summary>Opens a container; nothing is asked of the server yet unless the URL says to create what is missing.</summary>
-    public static async Task<AzureBlobStore> OpenAsync(StoreUrl url, CancellationToken cancellationToken = default)
+    /// <summary>Opens a container. Nothing is asked of the server yet; a container that the URL says to create is made before the first use.</summary>
+    public static AzureBlobStore Open(StoreUrl url)
     {
         ArgumentNullException.ThrowIfNull(url);
         _ = KeptForTheSdk;
-        AzureBlobStore store = new(url, AzureAccount.FromEnvironment(url).Container(url.Root));
-        if (url.Create)
-        {
-            await store.TryAsync<object?>("create", "", async () =>
-            {
-                await store._container.CreateIfNotExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
-                return null;
-            }, cancellationToken).ConfigureAwait(false);
-        }
-
-        return store;
+        return new AzureBlobStore(url, AzureAccount.FromEnvironment(url).Container(url.Root));
     }
 
     /// <inheritdoc/>
@@ -145,6 +136,12 @@ public sealed class AzureBlobStore : IObjectStore
     {
         try
         {
+            if (_url.Create && !_created)
+            {
+                await _container.CreateIfNotExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+                _created = true;
+            }
+
             return await action().ConfigureAwait(false);
         }
         catch (RequestFailedException e)

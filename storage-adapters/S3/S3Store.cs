@@ -17,6 +17,7 @@ public sealed class S3Store : IObjectStore
 
     private readonly StoreUrl _url;
     private readonly AmazonS3Client _client;
+    private volatile bool _created;
 
     private S3Store(StoreUrl url, AmazonS3Client client)
     {
@@ -27,11 +28,11 @@ public sealed class S3Store : IObjectStore
     /// <inheritdoc/>
     public string Location => _url.ToString();
 
-    /// <summary>Opens a bucket; nothing is asked of the server yet unless the URL says to create what is missing.</summary>
-    public static Task<S3Store> OpenAsync(StoreUrl url, CancellationToken cancellationToken = default) => OpenAsync(url, null, cancellationToken);
+    /// <summary>Opens a bucket. Nothing is asked of the server yet; a bucket that the URL says to create is made before the first use.</summary>
+    public static S3Store Open(StoreUrl url) => Open(url, null);
 
     /// <summary>For tests: with other credentials than the SDK finds.</summary>
-    internal static async Task<S3Store> OpenAsync(StoreUrl url, AWSCredentials? credentials, CancellationToken cancellationToken)
+    internal static S3Store Open(StoreUrl url, AWSCredentials? credentials)
     {
         ArgumentNullException.ThrowIfNull(url);
         AmazonS3Config config = new()
@@ -55,25 +56,21 @@ public sealed class S3Store : IObjectStore
             config.RegionEndpoint = RegionEndpoint.GetBySystemName(url.Region);
         }
 
-        S3Store store;
         try
         {
-            store = new S3Store(url, credentials is null ? new AmazonS3Client(config) : new AmazonS3Client(credentials, config));
+            return new S3Store(url, credentials is null ? new AmazonS3Client(config) : new AmazonS3Client(credentials, config));
         }
         catch (AmazonClientException e)
         {
             throw new StoreException(StoreError.Invalid, $"cannot open {url}: {e.Message}; name a region (region=… in the URL, or AWS_REGION)", e);
         }
-
-        if (url.Create)
-            await store.CreateAsync(cancellationToken).ConfigureAwait(false);
-        return store;
     }
 
     /// <inheritdoc/>
     public async Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         for (int attempt = 1; ; attempt++)
         {
             try
@@ -113,6 +110,7 @@ public sealed class S3Store : IObjectStore
     {
         StoreKeys.Validate(key);
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         int total = 0;
         for (int attempt = 1; total < destination.Length;)
         {
@@ -167,6 +165,7 @@ public sealed class S3Store : IObjectStore
     public async Task<long?> GetLengthAsync(string key, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             GetObjectMetadataResponse response = await _client.GetObjectMetadataAsync(_url.Root, _url.Prefix + key, cancellationToken).ConfigureAwait(false);
@@ -187,6 +186,7 @@ public sealed class S3Store : IObjectStore
     /// <inheritdoc/>
     public async IAsyncEnumerable<StoredObject> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         string? next = null;
         do
         {
@@ -213,6 +213,7 @@ public sealed class S3Store : IObjectStore
     public async Task DeleteAsync(string key, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             await _client.DeleteObjectAsync(_url.Root, _url.Prefix + key, cancellationToken).ConfigureAwait(false);
@@ -238,8 +239,10 @@ public sealed class S3Store : IObjectStore
         e is AmazonServiceException or AmazonClientException or HttpRequestException or IOException or WebException
         || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested);
 
-    private async Task CreateAsync(CancellationToken cancellationToken)
+    private async Task EnsureCreatedAsync(CancellationToken cancellationToken)
     {
+        if (!_url.Create || _created)
+            return;
         try
         {
             await _client.PutBucketAsync(_url.Root, cancellationToken).ConfigureAwait(false);
@@ -252,6 +255,8 @@ public sealed class S3Store : IObjectStore
         {
             throw Translate(e, "create", "");
         }
+
+        _created = true;
     }
 
     private async Task CheckBucketAsync(CancellationToken cancellationToken)

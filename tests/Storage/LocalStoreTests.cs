@@ -73,13 +73,13 @@ public sealed class LocalStoreTests : ObjectStoreTests, IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    protected override Task<IObjectStore> CreateAsync() => Task.FromResult<IObjectStore>(new LocalStore(Path.Combine(_folder, "new")));
+    protected override IObjectStore Create() => new LocalStore(Path.Combine(_folder, "new"));
 
     protected override Task<IObjectStore?> CreateWithWrongCredentialsAsync() => Task.FromResult<IObjectStore?>(null);
 
-    protected override Task<IObjectStore?> CreateUnreachableAsync() => Task.FromResult<IObjectStore?>(null);
+    protected override IObjectStore? CreateUnreachable() => null;
 
-    protected override Task<IObjectStore?> CreateMissingAsync() => Task.FromResult<IObjectStore?>(null);
+    protected override IObjectStore? CreateMissing() => null;
 
     private static void Run(string program, params string[] arguments)
     {

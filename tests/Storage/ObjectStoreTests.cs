@@ -6,21 +6,21 @@ namespace Tests.Storage;
 public abstract class ObjectStoreTests
 {
     /// <summary>A new, empty store.</summary>
-    protected abstract Task<IObjectStore> CreateAsync();
+    protected abstract IObjectStore Create();
 
     /// <summary>A store over the same server with credentials it does not know, or null where there are none.</summary>
     protected abstract Task<IObjectStore?> CreateWithWrongCredentialsAsync();
 
     /// <summary>A store whose server does not listen, or null where there is no server.</summary>
-    protected abstract Task<IObjectStore?> CreateUnreachableAsync();
+    protected abstract IObjectStore? CreateUnreachable();
 
     /// <summary>A bucket or container that does not exist, or null where it is made on opening.</summary>
-    protected abstract Task<IObjectStore?> CreateMissingAsync();
+    protected abstract IObjectStore? CreateMissing();
 
     [ServerFact]
     public async Task Put_NewKey_CanBeReadBack()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         byte[] content = Bytes(100_000, 1);
         Assert.True(await store.PutIfAbsentAsync("a/b/c", content));
         Assert.Equal(content.Length, await store.GetLengthAsync("a/b/c"));
@@ -30,7 +30,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Put_KeyTaken_ChangesNothing()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         Assert.True(await store.PutIfAbsentAsync("key", "first"u8.ToArray()));
         Assert.False(await store.PutIfAbsentAsync("key", "second"u8.ToArray()));
         Assert.Equal("first"u8.ToArray(), await store.GetWholeAsync("key", 100));
@@ -39,7 +39,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Put_SixteenRacing_OneWins()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         for (int round = 0; round < 5; round++)
         {
             string key = $"race/{round}";
@@ -53,7 +53,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Put_Empty_HasLengthZero()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         Assert.True(await store.PutIfAbsentAsync("empty", ReadOnlyMemory<byte>.Empty));
         Assert.Equal(0, await store.GetLengthAsync("empty"));
         Assert.Equal(0, await store.GetAsync("empty", 0, new byte[10]));
@@ -62,7 +62,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Put_64MiB_CanBeReadInParts()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         byte[] content = Bytes(64 << 20, 3);
         Assert.True(await store.PutIfAbsentAsync("big", content));
         Assert.False(await store.PutIfAbsentAsync("big", content));
@@ -83,7 +83,7 @@ public abstract class ObjectStoreTests
     [InlineData(50, 0, 0)]
     public async Task Get_Range_StopsAtTheEnd(long offset, int asked, int expected)
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         byte[] content = Bytes(100, 4);
         await store.PutIfAbsentAsync("hundred", content);
         byte[] buffer = new byte[asked];
@@ -95,7 +95,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Get_NoSuchKey_SaysNotFound()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         Assert.Null(await store.GetLengthAsync("nothing/here"));
         StoreException e = await Assert.ThrowsAsync<StoreException>(() => store.GetAsync("nothing/here", 0, new byte[1]));
         AssertHelpful(e, StoreError.NotFound);
@@ -104,7 +104,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Delete_Key_IsGone()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         await store.PutIfAbsentAsync("x/y", "1"u8.ToArray());
         await store.DeleteAsync("x/y");
         Assert.Null(await store.GetLengthAsync("x/y"));
@@ -116,7 +116,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task List_Prefix_GivesThoseInOrder()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         string[] keys = ["b/2", "a/1", "b/1", "ba/x", "b/11", "c"];
         foreach (string key in keys)
             await store.PutIfAbsentAsync(key, Bytes(key.Length, 1));
@@ -135,7 +135,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task List_MoreThanAPage_GivesAll()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         string[] keys = [.. Enumerable.Range(0, 1100).Select(i => $"many/{i:d5}")];
         await Parallel.ForEachAsync(keys, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (key, token) => await store.PutIfAbsentAsync(key, "x"u8.ToArray(), token));
         Assert.Equal(keys, await KeysAsync(store, "many/"));
@@ -148,7 +148,7 @@ public abstract class ObjectStoreTests
     [InlineData("quote'\"<>|*:;,@!$()[]{}^`~")]
     public async Task Key_OddCharacters_AreKept(string key)
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         Assert.True(await store.PutIfAbsentAsync(key, "odd"u8.ToArray()));
         Assert.False(await store.PutIfAbsentAsync(key, "odder"u8.ToArray()));
         Assert.Equal("odd"u8.ToArray(), await store.GetWholeAsync(key, 10));
@@ -167,7 +167,7 @@ public abstract class ObjectStoreTests
     [InlineData("a\0b")]
     public async Task Key_Invalid_IsRefused(string key)
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         StoreException e = await Assert.ThrowsAsync<StoreException>(() => store.PutIfAbsentAsync(key, "x"u8.ToArray()));
         AssertHelpful(e, StoreError.Invalid);
         await Assert.ThrowsAsync<StoreException>(() => store.GetAsync(key, 0, new byte[1]));
@@ -176,7 +176,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Put_Cancelled_Throws()
     {
-        await using IObjectStore store = await CreateAsync();
+        await using IObjectStore store = Create();
         using CancellationTokenSource cancelled = new();
         await cancelled.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.PutIfAbsentAsync("cancelled", Bytes(1000, 1), cancelled.Token));
@@ -198,7 +198,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Server_NotThere_IsSaidToBe()
     {
-        IObjectStore? unreachable = await CreateUnreachableAsync();
+        IObjectStore? unreachable = CreateUnreachable();
         if (unreachable is null)
             return;
         await using IObjectStore store = unreachable;
@@ -208,7 +208,7 @@ public abstract class ObjectStoreTests
     [ServerFact]
     public async Task Container_NotThere_IsSaidToBe()
     {
-        IObjectStore? missing = await CreateMissingAsync();
+        IObjectStore? missing = CreateMissing();
         if (missing is null)
             return;
         await using IObjectStore store = missing;

@@ -22,26 +22,27 @@ public sealed class S3StoreTests : ObjectStoreTests, IClassFixture<RgwFixture>
     [ServerFact]
     public async Task Open_Prefixes_DoNotSeeEachOther()
     {
-        await using IObjectStore one = await OpenAsync("s3://shared/one", "&create=true");
-        await using IObjectStore two = await OpenAsync("s3://shared/two/deep", "&create=true");
+        await using IObjectStore one = Open("s3://shared/one", "&create=true");
+        await using IObjectStore two = Open("s3://shared/two/deep", "&create=true");
         await one.PutIfAbsentAsync("key", "1"u8.ToArray());
         await two.PutIfAbsentAsync("key", "2"u8.ToArray());
         Assert.Equal("1"u8.ToArray(), await one.GetWholeAsync("key", 10));
         Assert.Equal(["key"], await KeysAsync(two, ""));
     }
 
-    protected override Task<IObjectStore> CreateAsync() => OpenAsync($"s3://t-{Guid.NewGuid():N}/prefix", "&create=true");
+    protected override IObjectStore Create() => Open($"s3://t-{Guid.NewGuid():N}/prefix", "&create=true");
 
     protected override async Task<IObjectStore?> CreateWithWrongCredentialsAsync()
     {
         string bucket = $"s3://t-{Guid.NewGuid():N}";
-        await (await OpenAsync(bucket, "&create=true")).DisposeAsync();
-        return await S3Store.OpenAsync(StoreUrl.Parse($"{bucket}?endpoint={_endpoint}"), new BasicAWSCredentials("testkey", "not-the-secret"), default);
+        await using (IObjectStore right = Open(bucket, "&create=true"))
+            await right.GetLengthAsync("made");
+        return S3Store.Open(StoreUrl.Parse($"{bucket}?endpoint={_endpoint}"), new BasicAWSCredentials("testkey", "not-the-secret"));
     }
 
-    protected override async Task<IObjectStore?> CreateUnreachableAsync() => await S3Store.OpenAsync(StoreUrl.Parse("s3://bucket?endpoint=http://127.0.0.1:9"));
+    protected override IObjectStore? CreateUnreachable() => S3Store.Open(StoreUrl.Parse("s3://bucket?endpoint=http://127.0.0.1:9"));
 
-    protected override async Task<IObjectStore?> CreateMissingAsync() => await OpenAsync("s3://not-made", "");
+    protected override IObjectStore? CreateMissing() => Open("s3://not-made", "");
 
-    private async Task<IObjectStore> OpenAsync(string url, string options) => await S3Store.OpenAsync(StoreUrl.Parse($"{url}?endpoint={_endpoint}{options}"));
+    private S3Store Open(string url, string options) => S3Store.Open(StoreUrl.Parse($"{url}?endpoint={_endpoint}{options}"));
 }
