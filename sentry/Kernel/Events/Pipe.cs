@@ -135,6 +135,21 @@ public sealed partial class Pipe
         return done;
     }
 
+    /// <summary>Copies what is there without taking it (tee(2)); the number of bytes.</summary>
+    public int Peek(Span<byte> destination)
+    {
+        int done = 0;
+        for (int i = 0; i < _count && done < destination.Length; i++)
+        {
+            PipePage page = At(i);
+            int length = Math.Min(destination.Length - done, page.End - page.Start);
+            page.Data.AsSpan(page.Start, length).CopyTo(destination[done..]);
+            done += length;
+        }
+
+        return done;
+    }
+
     /// <summary>Puts in what fits: all of at most a page or nothing (PIPE_BUF, pipe(7)). EPIPE without a reader, EAGAIN when nothing fits.</summary>
     public Result<long> Write(in UserBuffer source, bool packets)
     {

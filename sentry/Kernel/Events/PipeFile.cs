@@ -73,6 +73,17 @@ public partial class PipeFile : FileObject
         return caller.TryWrite(argument, (int)_pipe.BytesAvailable) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
+    public override SyscallResult Fcntl(Task caller, int command, ulong argument)
+    {
+        const int SetPipeSize = 1031, GetPipeSize = 1032;
+        return command switch
+        {
+            GetPipeSize => _pipe.Capacity,
+            SetPipeSize => _pipe.SetCapacity((int)argument, caller.Credentials.Has(Capability.CAP_SYS_RESOURCE)),
+            _ => Errno.EINVAL,
+        };
+    }
+
     public override Result<FileStatus> GetStatus() => new FileStatus
     {
         Device = 14,

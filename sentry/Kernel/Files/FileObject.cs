@@ -132,6 +132,9 @@ public abstract partial class FileObject
     /// <summary>ioctl(2); FIOCLEX, FIONBIO and the like have been handled.</summary>
     public virtual SyscallResult Ioctl(Task caller, uint request, ulong argument) => Errno.ENOTTY;
 
+    /// <summary>The commands of fcntl(2) that only some files know (F_SETPIPE_SZ, …).</summary>
+    public virtual SyscallResult Fcntl(Task caller, int command, ulong argument) => Errno.EINVAL;
+
     /// <summary>fstat(2).</summary>
     public abstract Result<FileStatus> GetStatus();
 

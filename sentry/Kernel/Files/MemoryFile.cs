@@ -139,16 +139,50 @@ public partial class MemorySpecial : Inode
         SpecialDevice = device;
     }
 
+    [Saved(2)] private Pipe? _pipe;
+    [Saved(3)] private List<FifoOpen> _openers = [];
+
+    /// <summary>What all who open the FIFO share.</summary>
+    internal Pipe Pipe => _pipe ??= new Pipe();
+
     public override FileObject? BoundSocket
     {
         get => _bound;
         set => _bound = value;
     }
 
-    public override Result<FileObject> Open(Task? caller, in VfsPath path, OpenFlags flags)
+    public override Result<FileObject> Open(Task? caller, in VfsPath path, OpenFlags flags) => (Mode & S.IFMT) switch
     {
-        if ((Mode & S.IFMT) == S.IFCHR)
-            return CharacterDevices.Open(caller, path, this, flags);
-        return Errno.ENXIO;
+        S.IFCHR => CharacterDevices.Open(caller, path, this, flags),
+        S.IFIFO => OpenFifo(caller, path, flags),
+        _ => Errno.ENXIO,
+    };
+
+    /// <summary>EAGAIN with a <see cref="FifoOpen"/> in the caller's call: it waits for the other end.</summary>
+    private Result<FileObject> OpenFifo(Task? caller, in VfsPath path, OpenFlags flags)
+    {
+        OpenFlags access = flags & OpenFlags.AccessMode;
+        bool reads = access != OpenFlags.WriteOnly, writes = access != OpenFlags.ReadOnly;
+        _openers.RemoveAll(opener => !opener.IsWaiting);
+        bool peer = (reads && writes) || (reads ? Pipe.Writers > 0 : Pipe.Readers > 0) || _openers.Exists(opener => opener.IsReader != reads);
+        if (!peer && (flags & OpenFlags.NonBlock) != 0 && !reads)
+            return Errno.ENXIO;
+        if (!peer && (flags & OpenFlags.NonBlock) == 0 && caller?.CurrentCall is { } call)
+        {
+            var opener = new FifoOpen(caller, path, flags);
+            _openers.Add(opener);
+            call.State = opener;
+            return Errno.EAGAIN;
+        }
+
+        var file = new FifoFile(path, this, Pipe, flags);
+        foreach (FifoOpen opener in _openers)
+        {
+            if (opener.IsReader ? writes : reads)
+                opener.Grant(Pipe);
+        }
+
+        Pipe.Waiters.Wake();
+        return file;
     }
 }
