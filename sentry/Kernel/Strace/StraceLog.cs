@@ -75,7 +75,8 @@ public sealed class StraceLog(IStraceSink sink)
         CallFormat format = CallFormats.Get(pending.Number);
         var printer = new CallPrinter(task, pending.Args, result) { Remembered = pending.Remembered };
         var line = new StringBuilder();
-        if (_openTid == task.Tid)
+        bool resumed = _openTid != task.Tid;
+        if (!resumed)
         {
             line.Append(pending.Text);
             _openTid = -1;
@@ -87,7 +88,7 @@ public sealed class StraceLog(IStraceSink sink)
         }
 
         if (outcome is null || !format.NeverReturns)
-            printer.PrintArguments(format, pending.Printed, onExit: true, out _, out _, pending.Any);
+            printer.PrintArguments(format, pending.Printed, onExit: true, out _, out _, pending.Any && !resumed);
         line.Append(printer).Append(") ");
         while (line.Length < ResultColumn)
             line.Append(' ');
@@ -98,7 +99,11 @@ public sealed class StraceLog(IStraceSink sink)
     private void CloseLine()
     {
         if (_openTid >= 0 && _pending.TryGetValue(_openTid, out Pending open))
-            sink.WriteLine(open.Text + (open.Any && open.Printed < CallFormats.Get(open.Number).Arguments.Length ? ", " : " ").TrimEnd() + " <unfinished ...>");
+        {
+            bool more = open.Any && open.Printed < CallFormats.Get(open.Number).Arguments.Length;
+            sink.WriteLine(open.Text + (more ? ",  <unfinished ...>" : " <unfinished ...>"));
+        }
+
         _openTid = -1;
     }
 

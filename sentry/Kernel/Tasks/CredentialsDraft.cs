@@ -89,35 +89,6 @@ public struct CredentialsDraft
             Effective |= Permitted & Capability.CAP_FS_SET;
     }
 
-    /// <summary>What execve(2) makes of the credentials (capabilities(7), "Transformation of capabilities during execve()"), for a program without
-    /// file capabilities.</summary>
-    /// <param name="old">Those before.</param>
-    /// <param name="owner">The new effective uid when the program is set-user-ID and that counts here, else null.</param>
-    /// <param name="group">The same for set-group-ID.</param>
-    public static Credentials AfterExec(Credentials old, uint? owner, uint? group)
-    {
-        if (old.NoNewPrivileges)
-        {
-            owner = null;
-            group = null;
-        }
-
-        bool privileged = (owner is { } o && o != old.EffectiveUid) || (group is { } g && g != old.EffectiveGid);
-        var draft = new CredentialsDraft(old);
-        draft.EffectiveUid = owner ?? old.EffectiveUid;
-        draft.EffectiveGid = group ?? old.EffectiveGid;
-        draft.SavedUid = draft.FsUid = draft.EffectiveUid;
-        draft.SavedGid = draft.FsGid = draft.EffectiveGid;
-        draft.SecureBits &= ~SecureKeepCaps;
-        if (privileged)
-            draft.Ambient = 0;
-        bool rootCounts = (old.SecureBits & SecureNoRoot) == 0;
-        bool root = rootCounts && (draft.Uid == 0 || draft.EffectiveUid == 0);
-        draft.Permitted = (root ? old.Inheritable | old.Bounding : 0) | draft.Ambient;
-        draft.Effective = rootCounts && draft.EffectiveUid == 0 ? draft.Permitted : draft.Ambient;
-        return draft.ToCredentials();
-    }
-
     public readonly Credentials ToCredentials() => new()
     {
         Uid = Uid,
