@@ -12,6 +12,13 @@ public abstract partial class SyntheticDirectory : Inode
         LinkCount = 2;
     }
 
+    /// <summary>With an inode number that is the same whenever the directory is made up again.</summary>
+    protected SyntheticDirectory(FileSystem fileSystem, ulong number, uint permissions, uint uid, uint gid)
+        : base(fileSystem, number, S.IFDIR | permissions, uid, gid)
+    {
+        LinkCount = 2;
+    }
+
     public override bool CachesNames => false;
 
     public override long Blocks => 0;
@@ -72,6 +79,11 @@ public abstract partial class SyntheticInode : Inode
 {
     protected SyntheticInode(FileSystem fileSystem, uint permissions, uint uid = 0, uint gid = 0)
         : base(fileSystem, S.IFREG | permissions, uid, gid)
+    {
+    }
+
+    protected SyntheticInode(FileSystem fileSystem, ulong number, uint permissions, uint uid = 0, uint gid = 0)
+        : base(fileSystem, number, S.IFREG | permissions, uid, gid)
     {
     }
 
@@ -167,6 +179,11 @@ public abstract partial class SyntheticLink : Inode
 {
     protected SyntheticLink(FileSystem fileSystem, uint uid = 0, uint gid = 0)
         : base(fileSystem, S.IFLNK | 0x1FF, uid, gid)
+    {
+    }
+
+    protected SyntheticLink(FileSystem fileSystem, ulong number, uint uid = 0, uint gid = 0)
+        : base(fileSystem, number, S.IFLNK | 0x1FF, uid, gid)
     {
     }
 

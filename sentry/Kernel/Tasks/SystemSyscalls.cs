@@ -6,9 +6,6 @@ namespace Sentry.Kernel.Tasks;
 /// <summary>System calls about the machine as a whole: uname, sysinfo, getrandom, host name, kernel log.</summary>
 internal static class SystemSyscalls
 {
-    /// <summary>What uname(2) and /proc/version report. Programs compare releases, so it is one whose calls are mostly here.</summary>
-    internal const string Release = "6.1.0", Version = "#1 SMP PREEMPT_DYNAMIC Snapshot", SystemName = "Linux";
-
     private const int NameSize = 65;
     private const uint PersonalityLinux32 = 8;
 
@@ -17,7 +14,7 @@ internal static class SystemSyscalls
         Span<byte> names = stackalloc byte[6 * NameSize];
         names.Clear();
         string machine = (task.Group.Personality & 0xff) == PersonalityLinux32 ? "i686" : "x86_64";
-        ReadOnlySpan<string> values = [SystemName, task.Kernel.HostName, Release, Version, machine, task.Kernel.DomainName];
+        ReadOnlySpan<string> values = [KernelVersion.SystemName, task.Kernel.HostName, KernelVersion.Release, KernelVersion.Version, machine, task.Kernel.DomainName];
         for (int i = 0; i < values.Length; i++)
             Encoding.Latin1.GetBytes(values[i].AsSpan(0, Math.Min(values[i].Length, NameSize - 1)), names[(i * NameSize)..]);
         return task.Memory.TryWriteAll(args.A0, names) ? SyscallResult.Ok : Errno.EFAULT;

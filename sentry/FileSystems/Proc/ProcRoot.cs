@@ -1,0 +1,81 @@
+using System.Globalization;
+
+namespace Sentry.FileSystems.Proc;
+
+/// <summary>The root of procfs: fixed entries and a directory for each process. As on Linux a thread id is found as well, but not listed.</summary>
+[Savable("proc-root")]
+internal sealed partial class ProcRoot : SyntheticDirectory
+{
+    /// <summary>Positions of processes in the directory begin here.</summary>
+    private const long FirstProcess = 1 << 16;
+
+    [Saved(1)] private StaticDirectory _fixed;
+
+    internal ProcRoot(ProcFileSystem fileSystem)
+        : base(fileSystem, 0x16D, 0, 0)
+    {
+        _fixed = new StaticDirectory(fileSystem);
+        _fixed.Add("self", new ProcSelfLink(fileSystem, thread: false));
+        _fixed.Add("thread-self", new ProcSelfLink(fileSystem, thread: true));
+        foreach (string name in SystemFiles.Names)
+            _fixed.Add(name, new ProcSystemFile(fileSystem, name));
+        _fixed.Add("mounts", new ProcFixedLink(fileSystem, "self/mounts"));
+        _fixed.Add("net", new ProcFixedLink(fileSystem, "self/net"));
+        _fixed.Add("sys", Sysctls.CreateTree(fileSystem));
+    }
+
+    public override uint LinkCount => 2 + (uint)FileSystem.Kernel.Processes.Count;
+
+    public override Result<Inode> Lookup(string name)
+    {
+        if (name.Length > 0 && char.IsAsciiDigit(name[0]))
+        {
+            if (!TryParseId(name, out int pid))
+                return Errno.ENOENT;
+            GuestKernel kernel = FileSystem.Kernel;
+            if (!kernel.Processes.TryGetValue(pid, out ThreadGroup? group))
+                group = kernel.Tasks.TryGetValue(pid, out Task? task) ? task.Group : null;
+            return group is null ? Errno.ENOENT : new ProcessDirectory((ProcFileSystem)FileSystem, group, null);
+        }
+
+        return _fixed.Lookup(name);
+    }
+
+    public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
+    {
+        if (position < FirstProcess)
+        {
+            var counted = new CountingReader(reader);
+            Errno error = _fixed.ReadDirectory(caller, position, counted);
+            if (error != Errno.None || counted.Full)
+                return error;
+            position = FirstProcess;
+        }
+
+        foreach (int pid in FileSystem.Kernel.Processes.Keys)
+        {
+            if (FirstProcess + pid < position)
+                continue;
+            if (!reader.Add(pid.ToString(CultureInfo.InvariantCulture), ProcFileSystem.NumberOf(pid, false, 0), S.IFDIR, FirstProcess + pid + 1))
+                break;
+        }
+
+        return Errno.None;
+    }
+
+    /// <summary>Decimal without leading zeros.</summary>
+    internal static bool TryParseId(string name, out int id) =>
+        int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out id) && (name.Length == 1 || name[0] != '0');
+
+    /// <summary>Tells whether the reader had no more room.</summary>
+    private sealed class CountingReader(IDirectoryReader inner) : IDirectoryReader
+    {
+        internal bool Full { get; private set; }
+
+        public bool Add(string name, ulong inode, uint mode, long next)
+        {
+            Full = !inner.Add(name, inode, mode, next);
+            return !Full;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+using System.Globalization;
+
+namespace Sentry.FileSystems.Proc;
+
+/// <summary>The settings below /proc/sys (sysctl(8)).</summary>
+internal static class Sysctls
+{
+    private static readonly (string Path, bool Writable, Func<ProcFileSystem, string> Value)[] Settings =
+    [
+        ("fs/aio-max-nr", true, static _ => "65536"),
+        ("fs/aio-nr", false, static _ => "0"),
+        ("fs/epoll/max_user_watches", true, static _ => "900000"),
+        ("fs/file-max", true, static _ => "9223372036854775807"),
+        ("fs/file-nr", false, static _ => "1024\t0\t9223372036854775807"),
+        ("fs/inotify/max_queued_events", true, static _ => "16384"),
+        ("fs/inotify/max_user_instances", true, static _ => "128"),
+        ("fs/inotify/max_user_watches", true, static _ => "65536"),
+        ("fs/lease-break-time", true, static _ => "45"),
+        ("fs/mount-max", true, static _ => "100000"),
+        ("fs/nr_open", true, static _ => "1048576"),
+        ("fs/overflowgid", true, static _ => "65534"),
+        ("fs/overflowuid", true, static _ => "65534"),
+        ("fs/pipe-max-size", true, static _ => "1048576"),
+        ("fs/pipe-user-pages-soft", true, static _ => "16384"),
+        ("fs/protected_hardlinks", true, static _ => "0"),
+        ("fs/protected_symlinks", true, static _ => "0"),
+        ("fs/suid_dumpable", true, static _ => "0"),
+        ("kernel/cap_last_cap", false, static _ => Capability.CAP_LAST_CAP.ToString(CultureInfo.InvariantCulture)),
+        ("kernel/core_pattern", true, static _ => "core"),
+        ("kernel/core_uses_pid", true, static _ => "0"),
+        ("kernel/dmesg_restrict", true, static _ => "0"),
+        ("kernel/domainname", true, static fs => fs.Kernel.DomainName),
+        ("kernel/hostname", true, static fs => fs.Kernel.HostName),
+        ("kernel/io_uring_disabled", true, static _ => "2"),
+        ("kernel/keys/maxkeys", true, static _ => "200"),
+        ("kernel/kptr_restrict", true, static _ => "1"),
+        ("kernel/msgmax", true, static _ => "8192"),
+        ("kernel/msgmnb", true, static _ => "16384"),
+        ("kernel/msgmni", true, static _ => "32000"),
+        ("kernel/ngroups_max", false, static _ => "65536"),
+        ("kernel/osrelease", false, static _ => KernelVersion.Release),
+        ("kernel/ostype", false, static _ => KernelVersion.SystemName),
+        ("kernel/overflowgid", true, static _ => "65534"),
+        ("kernel/overflowuid", true, static _ => "65534"),
+        ("kernel/panic", true, static _ => "0"),
+        ("kernel/perf_event_paranoid", true, static _ => "3"),
+        ("kernel/pid_max", true, static _ => "32768"),
+        ("kernel/printk", true, static _ => "4\t4\t1\t7"),
+        ("kernel/random/boot_id", false, static fs => fs.BootId),
+        ("kernel/random/entropy_avail", false, static _ => "256"),
+        ("kernel/random/poolsize", false, static _ => "256"),
+        ("kernel/random/uuid", false, static fs => fs.NewUuid()),
+        ("kernel/randomize_va_space", true, static _ => "2"),
+        ("kernel/sched_child_runs_first", true, static _ => "0"),
+        ("kernel/sched_rt_period_us", true, static _ => "1000000"),
+        ("kernel/sched_rt_runtime_us", true, static _ => "950000"),
+        ("kernel/sem", true, static _ => "32000\t1024000000\t500\t32000"),
+        ("kernel/shmall", true, static _ => "18446744073692774399"),
+        ("kernel/shmmax", true, static _ => "18446744073692774399"),
+        ("kernel/shmmni", true, static _ => "4096"),
+        ("kernel/sysrq", true, static _ => "0"),
+        ("kernel/tainted", true, static _ => "0"),
+        ("kernel/threads-max", true, static _ => "32768"),
+        ("kernel/unprivileged_userns_clone", true, static _ => "0"),
+        ("kernel/version", false, static _ => KernelVersion.Version),
+        ("net/core/netdev_max_backlog", true, static _ => "1000"),
+        ("net/core/rmem_default", true, static _ => "212992"),
+        ("net/core/rmem_max", true, static _ => "212992"),
+        ("net/core/somaxconn", true, static _ => "4096"),
+        ("net/core/wmem_default", true, static _ => "212992"),
+        ("net/core/wmem_max", true, static _ => "212992"),
+        ("net/ipv4/ip_forward", true, static _ => "0"),
+        ("net/ipv4/ip_local_port_range", true, static _ => "32768\t60999"),
+        ("net/ipv4/ip_unprivileged_port_start", true, static _ => "1024"),
+        ("net/ipv4/tcp_fin_timeout", true, static _ => "60"),
+        ("net/ipv4/tcp_keepalive_intvl", true, static _ => "75"),
+        ("net/ipv4/tcp_keepalive_probes", true, static _ => "9"),
+        ("net/ipv4/tcp_keepalive_time", true, static _ => "7200"),
+        ("net/ipv4/tcp_max_syn_backlog", true, static _ => "512"),
+        ("net/ipv4/tcp_rmem", true, static _ => "4096\t131072\t6291456"),
+        ("net/ipv4/tcp_syncookies", true, static _ => "1"),
+        ("net/ipv4/tcp_wmem", true, static _ => "4096\t16384\t4194304"),
+        ("net/unix/max_dgram_qlen", true, static _ => "512"),
+        ("vm/dirty_background_ratio", true, static _ => "10"),
+        ("vm/dirty_ratio", true, static _ => "20"),
+        ("vm/drop_caches", true, static _ => "0"),
+        ("vm/legacy_va_layout", true, static _ => "0"),
+        ("vm/max_map_count", true, static _ => "65530"),
+        ("vm/min_free_kbytes", true, static _ => "67584"),
+        ("vm/mmap_min_addr", true, static _ => "65536"),
+        ("vm/nr_hugepages", true, static _ => "0"),
+        ("vm/overcommit_kbytes", true, static _ => "0"),
+        ("vm/overcommit_memory", true, static _ => "1"),
+        ("vm/overcommit_ratio", true, static _ => "50"),
+        ("vm/panic_on_oom", true, static _ => "0"),
+        ("vm/swappiness", true, static _ => "60"),
+        ("vm/vfs_cache_pressure", true, static _ => "100"),
+        ("vm/zone_reclaim_mode", true, static _ => "0"),
+    ];
+
+    private static readonly Dictionary<string, Func<ProcFileSystem, string>> Values = Settings.ToDictionary(s => s.Path, s => s.Value);
+
+    internal static string Generate(ProcFileSystem fileSystem, string path) => Values.TryGetValue(path, out Func<ProcFileSystem, string>? value) ? value(fileSystem) : "";
+
+    internal static StaticDirectory CreateTree(ProcFileSystem fileSystem)
+    {
+        var root = new StaticDirectory(fileSystem);
+        foreach ((string path, bool writable, _) in Settings)
+        {
+            StaticDirectory at = root;
+            string[] parts = path.Split('/');
+            foreach (string part in parts.AsSpan(0, parts.Length - 1))
+            {
+                if (!at.Lookup(part).TryGet(out Inode? child, out _))
+                {
+                    child = new StaticDirectory(fileSystem);
+                    at.Add(part, child);
+                }
+
+                at = (StaticDirectory)child;
+            }
+
+            at.Add(parts[^1], new ProcSysctl(fileSystem, path, writable));
+        }
+
+        return root;
+    }
+}
