@@ -255,6 +255,8 @@ public abstract partial class Inode
     {
         _openCount--;
         EvictIfUnused();
+        if (_openCount == 0)
+            OnAllClosed();
     }
 
     /// <summary>To be called when a link has gone.</summary>
@@ -262,6 +264,11 @@ public abstract partial class Inode
     {
         if (_openCount == 0 && LinkCount == 0)
             OnEvicted();
+    }
+
+    /// <summary>No open description is left.</summary>
+    protected virtual void OnAllClosed()
+    {
     }
 
     /// <summary>Neither a name nor an open description is left: storage can be given back.</summary>

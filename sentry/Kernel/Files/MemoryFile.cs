@@ -17,23 +17,28 @@ public enum FileSeals
 [Savable("memory-file")]
 public partial class MemoryFile : Inode
 {
-    [Saved(1)] private FileData _data;
+    [Saved(1)] private FileData? _data;
     [Saved(2)] private FileSeals _seals = FileSeals.Seal;
     [Saved(3)] private bool _everWritable;
 
     public MemoryFile(FileSystem fileSystem, uint mode, uint uid, uint gid)
         : base(fileSystem, mode, uid, gid)
     {
-        _data = new FileData(fileSystem.Kernel.FileData);
     }
 
-    protected MemoryFile(FileSystem fileSystem, ulong number, uint mode, uint uid, uint gid, FileData data)
+    protected MemoryFile(FileSystem fileSystem, ulong number, uint mode, uint uid, uint gid)
         : base(fileSystem, number, mode, uid, gid)
     {
-        _data = data;
     }
 
-    public FileData Data => _data;
+    /// <summary>Its bytes; made when first asked for.</summary>
+    public FileData Data => _data ??= MakeData();
+
+    /// <summary>Whether anything has asked for its bytes.</summary>
+    protected bool HasData => _data is not null;
+
+    /// <summary>What it holds at first: nothing.</summary>
+    protected virtual FileData MakeData() => new(FileSystem.Kernel.FileData);
 
     public FileSeals Seals
     {
@@ -44,9 +49,9 @@ public partial class MemoryFile : Inode
     /// <summary>Whether it was ever opened for writing: from then on shared mappings need the file's own pages.</summary>
     internal bool EverWritable => _everWritable;
 
-    public override long Size => _data.Size;
+    public override long Size => _data?.Size ?? 0;
 
-    public override long Blocks => _data.AllocatedBytes / 512;
+    public override long Blocks => (_data?.AllocatedBytes ?? 0) / 512;
 
     /// <summary>Called before content or attributes change (copy-up).</summary>
     protected internal virtual Errno PrepareChange() => Errno.None;
@@ -70,7 +75,7 @@ public partial class MemoryFile : Inode
             return Errno.EPERM;
         Errno error = PrepareChange();
         if (error == Errno.None)
-            error = _data.Truncate(length);
+            error = Data.Truncate(length);
         if (error == Errno.None)
             TouchModified();
         return error;
@@ -90,7 +95,7 @@ public partial class MemoryFile : Inode
             Mode &= ~S.ISGID;
     }
 
-    protected override void OnEvicted() => _data.Dispose();
+    protected override void OnEvicted() => _data?.Dispose();
 }
 
 /// <summary>A symbolic link kept in memory.</summary>
@@ -135,6 +140,12 @@ public partial class MemorySpecial : Inode
 
     public MemorySpecial(FileSystem fileSystem, uint mode, uint uid, uint gid, ulong device)
         : base(fileSystem, mode, uid, gid)
+    {
+        SpecialDevice = device;
+    }
+
+    protected MemorySpecial(FileSystem fileSystem, ulong number, uint mode, uint uid, uint gid, ulong device)
+        : base(fileSystem, number, mode, uid, gid)
     {
         SpecialDevice = device;
     }

@@ -187,6 +187,14 @@ public static class Vfs
         return parent.Dentry.AddChild(last.Name, inode);
     }
 
+    /// <summary>Makes an entry on the kernel's own account, without checks (mount points of a new sandbox).</summary>
+    public static Result<Dentry> MakeKernelEntry(Dentry parent, string name, in NewNode node)
+    {
+        if (!parent.Inode.Create(name, node).TryGet(out Inode? inode, out Errno error))
+            return error;
+        return parent.AddChild(name, inode);
+    }
+
     /// <summary>A bound Unix socket's name (bind(2) in unix(7)): EADDRINUSE when it exists. Lookup finds the object as
     /// <see cref="Inode.BoundSocket"/>; it is null again when the owner has cleared it or has not survived.</summary>
     public static Result<VfsPath> BindSocket(Task task, string path, FileObject socket)

@@ -1,0 +1,91 @@
+using Sentry.Abi;
+using Sentry.Host;
+
+namespace Gofer;
+
+/// <summary>Takes from the process everything but the tree: its root becomes the file system's root, its rights shrink to reading, its system calls to a short list.</summary>
+internal static class Confinement
+{
+    private const int CapDacReadSearch = 2, DropBounding = 24, Detach = 2;
+
+    /// <summary>Makes <paramref name="path"/> the root directory of the process, mounted read-only and without devices, and everything else unreachable. The process
+    /// must have a mount namespace of its own; without the right to mount (EPERM) there is at least a chroot.</summary>
+    internal static Errno EnterTree(string path)
+    {
+        _ = HostNamespaces.Mount(null, "/", null, HostNamespaces.MountRecursive | HostNamespaces.MountPrivate);
+        Errno error = HostNamespaces.Mount(path, path, null, HostNamespaces.MountBind);
+        if (error == Errno.EINVAL)
+            error = HostNamespaces.Mount(path, path, null, HostNamespaces.MountBind | HostNamespaces.MountRecursive);
+        if (error == Errno.None)
+        {
+            // A namespace with fewer rights may not change the flags of what it was given; files are only ever opened for reading anyway.
+            _ = HostNamespaces.Mount(null, path, null, HostNamespaces.MountBind | HostNamespaces.MountRemount | HostNamespaces.MountReadOnly | HostNamespaces.MountNoDev | HostNamespaces.MountNoSuid);
+            error = HostFile.ChangeDirectory(path);
+            if (error == Errno.None)
+                error = HostNamespaces.PivotRoot(".", ".");
+            if (error == Errno.None)
+                error = HostNamespaces.Unmount(".", Detach);
+            if (error == Errno.None)
+                return HostFile.ChangeDirectory("/");
+        }
+
+        error = HostNamespaces.ChangeRoot(path);
+        return error != Errno.None ? error : HostFile.ChangeDirectory("/");
+    }
+
+    /// <summary>Keeps of all capabilities only the one that reads whatever the modes say, and of all system calls those a server needs.</summary>
+    internal static Errno DropRights()
+    {
+        for (int capability = 0; capability < 64; capability++)
+        {
+            if (capability != CapDacReadSearch && HostProcess.Prctl(DropBounding, capability).IsError)
+                break;
+        }
+
+        if (HostProcess.EffectiveUserId == 0)
+            _ = HostProcess.SetCapabilities(1 << CapDacReadSearch, 1 << CapDacReadSearch, 0);
+        else
+            _ = HostProcess.SetCapabilities(0, 0, 0);
+        _ = HostProcess.SetDumpable(false);
+        Errno error = HostProcess.SetNoNewPrivileges();
+        return error != Errno.None ? error : HostProcess.InstallFilter(BuildFilter(), 1).Error;
+    }
+
+    /// <summary>EPERM for everything that is not on the list; kills for calls of another architecture.</summary>
+    private static ulong[] BuildFilter()
+    {
+        const uint LoadWord = 0x20, JumpEqual = 0x15, JumpGreaterOrEqual = 0x35, Return = 0x06;
+        const uint Allow = 0x7FFF0000, Kill = 0x80000000, Fail = 0x00050000 | (uint)Errno.EPERM;
+        const uint Amd64 = 0xC000003E, X32Bit = 0x40000000;
+        int[] allowed =
+        [
+            // the service
+            Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs,
+            // a message before the end
+            Sysno.write, Sysno.exit_group, Sysno.exit,
+            // the runtime: memory, threads, signals, time
+            Sysno.mmap, Sysno.munmap, Sysno.mprotect, Sysno.madvise, Sysno.mremap, Sysno.brk, Sysno.futex, Sysno.rt_sigaction, Sysno.rt_sigprocmask, Sysno.rt_sigreturn,
+            Sysno.sigaltstack, Sysno.tgkill, Sysno.getpid, Sysno.gettid, Sysno.sched_yield, Sysno.sched_getaffinity, Sysno.clock_gettime, Sysno.clock_nanosleep, Sysno.nanosleep,
+            Sysno.membarrier, Sysno.getrandom, Sysno.sysinfo, Sysno.restart_syscall, Sysno.read, Sysno.poll, Sysno.fcntl, Sysno.getrusage, Sysno.mincore,
+        ];
+        var program = new List<ulong>
+        {
+            Instruction(LoadWord, 0, 0, 4),
+            Instruction(JumpEqual, 1, 0, Amd64),
+            Instruction(Return, 0, 0, Kill),
+            Instruction(LoadWord, 0, 0, 0),
+            Instruction(JumpGreaterOrEqual, 0, 1, X32Bit),
+            Instruction(Return, 0, 0, Kill),
+        };
+        foreach (int number in allowed)
+        {
+            program.Add(Instruction(JumpEqual, 0, 1, (uint)number));
+            program.Add(Instruction(Return, 0, 0, Allow));
+        }
+
+        program.Add(Instruction(Return, 0, 0, Fail));
+        return [.. program];
+    }
+
+    private static ulong Instruction(uint code, uint ifTrue, uint ifFalse, uint value) => code | (ulong)ifTrue << 16 | (ulong)ifFalse << 24 | (ulong)value << 32;
+}

@@ -1,0 +1,109 @@
+using Gofer.Protocol;
+using Sentry.FileSystems.Dev;
+using Sentry.FileSystems.GoferFs;
+using Sentry.FileSystems.Overlay;
+using Sentry.FileSystems.Tmpfs;
+
+namespace Sentry.FileSystems;
+
+/// <summary>Builds the mounts that a new sandbox begins with.</summary>
+public static class RootTree
+{
+    /// <summary>Mounts <c>/</c> as an overlay over the gofer's tree (an empty tmpfs when <paramref name="gofer"/> is null), <c>/dev</c>, <c>/dev/shm</c>, and
+    /// <c>/proc</c> and <c>/sys</c> from the file systems given, and sees to it that the usual directories are there.</summary>
+    public static void Mount(GuestKernel kernel, GoferClient? gofer, Func<GuestKernel, Dentry>? proc = null, Func<GuestKernel, Dentry>? sys = null)
+    {
+        RegisterTypes();
+        MountNamespace mounts = kernel.Mounts;
+        Dentry root;
+        if (gofer is null)
+        {
+            root = new TmpfsFileSystem(kernel, "rootfs", 0x1ED).Root;
+        }
+        else
+        {
+            root = new OverlayFileSystem(kernel, new GoferTree(gofer)).Root;
+        }
+
+        mounts.SetRoot(root.Inode.FileSystem, root, MountFlags.RelAtime);
+        Attach(mounts, "dev", DeviceTree.Create(kernel).Root, MountFlags.NoSuid);
+        VfsPath dev = new VfsPath(mounts.RootMount, Find(mounts.RootMount.Root, "dev", 0x1ED)).CrossMounts();
+        Dentry shm = new TmpfsFileSystem(kernel, "shm").Root;
+        mounts.Attach(shm.Inode.FileSystem, shm, new VfsPath(dev.Mount, Find(dev.Dentry, "shm", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev);
+        if (proc is not null)
+            Attach(mounts, "proc", proc(kernel), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
+        if (sys is not null)
+            Attach(mounts, "sys", sys(kernel), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
+        Find(mounts.RootMount.Root, "tmp", 0x3FF);
+    }
+
+    /// <summary>Makes tmpfs and devtmpfs known to mount(2). Called for a new and for a restored sandbox.</summary>
+    public static void RegisterTypes()
+    {
+        FileSystemTypes.Register("tmpfs", MakeTmpfs);
+        FileSystemTypes.Register("devtmpfs", (kernel, _, _) => DeviceTree.Create(kernel).Root);
+    }
+
+    private static Result<Dentry> MakeTmpfs(GuestKernel kernel, string source, string options)
+    {
+        uint permissions = 0x3FF;
+        uint uid = 0, gid = 0;
+        foreach (string option in options.Split(',', StringSplitOptions.RemoveEmptyEntries))
+        {
+            string[] parts = option.Split('=', 2);
+            string value = parts.Length == 2 ? parts[1] : "";
+            switch (parts[0])
+            {
+                case "mode":
+                    if (!TryParseOctal(value, out permissions))
+                        return Errno.EINVAL;
+                    break;
+                case "uid":
+                    if (!uint.TryParse(value, out uid))
+                        return Errno.EINVAL;
+                    break;
+                case "gid":
+                    if (!uint.TryParse(value, out gid))
+                        return Errno.EINVAL;
+                    break;
+                case "size" or "nr_inodes" or "nr_blocks" or "huge" or "mpol" or "inode32" or "inode64" or "noswap":
+                    break;
+                default:
+                    return Errno.EINVAL;
+            }
+        }
+
+        Dentry root = new TmpfsFileSystem(kernel, source, permissions).Root;
+        if (uid != 0 || gid != 0)
+            root.Inode.SetAttributes(new AttributeChange { Uid = uid, Gid = gid });
+        return root;
+    }
+
+    private static bool TryParseOctal(string text, out uint value)
+    {
+        value = 0;
+        foreach (char digit in text)
+        {
+            if (digit is < '0' or > '7' || value > 0x1FF)
+                return false;
+            value = (value << 3) | (uint)(digit - '0');
+        }
+
+        return text.Length > 0;
+    }
+
+    private static void Attach(MountNamespace mounts, string name, Dentry root, MountFlags flags) =>
+        mounts.Attach(root.Inode.FileSystem, root, new VfsPath(mounts.RootMount, Find(mounts.RootMount.Root, name, 0x1ED)), flags | MountFlags.RelAtime);
+
+    /// <summary>The directory of that name, made when it is not there.</summary>
+    private static Dentry Find(Dentry parent, string name, uint permissions)
+    {
+        Result<Dentry> found = parent.Lookup(name);
+        if (found.IsOk)
+            return found.Value;
+        if (found.Error != Errno.ENOENT)
+            throw new IOException($"/{name} of the root file system: {found.Error}");
+        Result<Dentry> made = Vfs.MakeKernelEntry(parent, name, new NewNode(S.IFDIR | permissions, 0, 0));
+        return made.IsOk ? made.Value : throw new IOException($"/{name} cannot be made: {made.Error}");
+    }
+}
