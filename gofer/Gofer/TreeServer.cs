@@ -16,14 +16,14 @@ public sealed class TreeServer : IDisposable
     private const uint StatMask = 0xFFF;
     private const int MaxForget = 65536;
 
-    private readonly FrameChannel _channel;
+    private readonly GoferChannel _channel;
     private readonly HandleTable _handles;
     private readonly byte[] _records = new byte[32768];
 
     /// <summary>Takes over the socket and <paramref name="root"/>, an O_PATH directory descriptor.</summary>
     public TreeServer(int socket, int root, int maxHandles)
     {
-        _channel = new FrameChannel(new UnixChannel(socket));
+        _channel = new GoferChannel(new UnixChannel(socket));
         _handles = new HandleTable(Math.Max(2, maxHandles));
         if (_handles.Add(root) is not { IsOk: true, Value: GoferLimits.RootHandle })
             throw new InvalidOperationException("the root has another handle");

@@ -53,11 +53,11 @@ public sealed class DonatedFile : IDisposable
 /// is gone, is EIO from then on.</summary>
 public sealed class GoferClient : IDisposable
 {
-    private readonly FrameChannel _channel;
+    private readonly GoferChannel _channel;
     private bool _broken;
 
     /// <summary>Takes over the socket.</summary>
-    public GoferClient(int socket) => _channel = new FrameChannel(new UnixChannel(socket));
+    public GoferClient(int socket) => _channel = new GoferChannel(new UnixChannel(socket));
 
     public Result<FoundNode> Lookup(uint directory, string name)
     {

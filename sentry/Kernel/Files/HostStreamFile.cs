@@ -48,6 +48,8 @@ public sealed partial class HostStreamFile : FileObject, IHostStreamWatcher, IAf
 
     public override WaitQueue WaitQueue => _waiters;
 
+    public override bool WritesInFull => true;
+
     public override string Describe() => $"pipe:[{_inode}]";
 
     public override PollEvents Poll()

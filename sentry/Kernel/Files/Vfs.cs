@@ -107,7 +107,7 @@ public static class Vfs
             }
         }
 
-        return inode.Open(task, place, flags);
+        return inode.Open(task, place, flags | OpenFlags.LargeFile);
     }
 
     private static Result<FileObject> OpenTmpFile(Task task, in VfsPath directory, OpenFlags flags, uint mode)
@@ -125,7 +125,7 @@ public static class Vfs
         var inode = new MemoryFile(directory.Inode.FileSystem, S.IFREG | (mode & S.PermissionMask & ~task.Fs.Umask), credentials.FsUid, credentials.FsGid) { LinkCount = 0 };
         var dentry = new Dentry(directory.Dentry, "#" + inode.Number, inode);
         dentry.Unhash();
-        return inode.Open(task, new VfsPath(directory.Mount, dentry), flags & ~(OpenFlags.TmpFile & ~OpenFlags.Directory));
+        return inode.Open(task, new VfsPath(directory.Mount, dentry), (flags & ~OpenFlags.TmpFile) | OpenFlags.LargeFile);
     }
 
     /// <summary>For execve: an open regular file that the caller may execute, EACCES otherwise (also on a noexec mount).</summary>

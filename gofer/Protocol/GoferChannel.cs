@@ -5,7 +5,7 @@ using Sentry.Host;
 namespace Gofer.Protocol;
 
 /// <summary>Frames over a Unix stream socket: normally one receive and one send each.</summary>
-public sealed class FrameChannel(UnixChannel channel) : IDisposable
+public sealed class GoferChannel(UnixChannel channel) : IDisposable
 {
     private readonly byte[] _input = new byte[GoferLimits.MaxFrame + 4];
     private int _have;
