@@ -36,6 +36,9 @@ internal static class Diagnostics
     public static readonly DiagnosticDescriptor BadName = Error("SNAP011", "Stable name is not usable",
         "\"{0}\" is no stable name; use lower-case letters, digits and - . / _");
 
+    public static readonly DiagnosticDescriptor NullAfterRestore = Error("SNAP012", "Field would be null after a restore",
+        "'{0}' is not saved and cannot be null, but a restore runs no constructor; give it an initializer or have '{1}' implement IAfterLoad");
+
     private static DiagnosticDescriptor Error(string id, string title, string message, params string[] tags) =>
         new(id, title, message, "Snapshot.State", DiagnosticSeverity.Error, isEnabledByDefault: true, customTags: tags);
 }

@@ -15,6 +15,7 @@ public sealed class SavableAnalyzer : DiagnosticAnalyzer
     [
         Diagnostics.Unmarked, Diagnostics.DuplicateTag, Diagnostics.DuplicateName, Diagnostics.NotPartial, Diagnostics.ReadOnly, Diagnostics.Unsupported,
         Diagnostics.BaseNotSavable, Diagnostics.DerivedNotSavable, Diagnostics.Misplaced, Diagnostics.PrimaryConstructor, Diagnostics.BadName,
+        Diagnostics.NullAfterRestore,
     ];
 
     public override void Initialize(AnalysisContext context)

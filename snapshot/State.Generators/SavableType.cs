@@ -181,7 +181,13 @@ internal sealed class SavableType
         }
 
         if (saved is null)
+        {
+            if (Symbol.TypeKind == TypeKind.Class && field.Type.IsReferenceType && field.NullableAnnotation == NullableAnnotation.NotAnnotated
+                && !HasInitializer(named) && !Symbol.AllInterfaces.Any(i => i.ToDisplayString() == "Snapshot.State.IAfterLoad"))
+                Report(Diagnostics.NullAfterRestore, named, named.Name, Symbol.Name);
             return;
+        }
+
         int tag = saved.ConstructorArguments.FirstOrDefault().Value as int? ?? 0;
         if (tags.TryGetValue(tag, out string? other))
         {
@@ -207,6 +213,9 @@ internal sealed class SavableType
         bool assignable = property is null ? !field.IsReadOnly : property.SetMethod is { IsInitOnly: false };
         _fields.Add(new SavedField(tag, named.Name, type, assignable ? null : field.Name));
     }
+
+    private static bool HasInitializer(ISymbol member) => member.DeclaringSyntaxReferences.Any(r =>
+        r.GetSyntax() is VariableDeclaratorSyntax { Initializer: not null } or PropertyDeclarationSyntax { Initializer: not null });
 
     private void Stop(string why)
     {

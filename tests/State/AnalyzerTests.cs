@@ -94,4 +94,12 @@ public sealed class AnalyzerTests
     [InlineData("Upper")]
     [InlineData("with space")]
     public void UnusableName_Snap011(string name) => Assert.Equal(["SNAP011"], Check($"[Savable(\"{name}\")] public partial class A;"));
+
+    [Theory]
+    [InlineData("A", "private readonly object _x; public A(object x) => _x = x;", true)]
+    [InlineData("A", "private object? _x;", false)]
+    [InlineData("A", "private object _x = null!;", false)]
+    [InlineData("A : IAfterLoad", "private object _x; public A(object x) => _x = x; public void AfterLoad(RestorePhase phase, IRestoreContext context) { }", false)]
+    public void NotSavedWithoutInitializer_Snap012(string type, string members, bool reported) =>
+        Assert.Equal(reported ? ["SNAP012"] : [], Check($"[Savable(\"a\")] public partial class {type} {{ [NotSaved(\"why\")] {members} }}"));
 }
