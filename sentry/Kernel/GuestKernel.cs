@@ -32,6 +32,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(41)] private long _memorySize = 4L << 30;
     [Saved(20)] private MountNamespace _mounts = new();
     [Saved(21)] private FileDataRegistry _fileData;
+    [Saved(60)] private UnixNames _unixNames = new();
 
     public GuestKernel(IKernelHost host)
     {
@@ -146,6 +147,8 @@ public sealed partial class GuestKernel : IAfterLoad
         get => _lastPid;
         set => _lastPid = value;
     }
+
+    internal UnixNames UnixNames => _unixNames;
 
     internal FutexTable Futexes => _futexes;
 

@@ -1,0 +1,155 @@
+namespace Sentry.Kernel.Sockets;
+
+/// <summary>Who sent a message or is at the other end (struct ucred of unix(7)).</summary>
+[Savable("ucred")]
+public partial struct SocketCredentials : IEquatable<SocketCredentials>
+{
+    [Saved(1)] public int Pid;
+    [Saved(2)] public uint Uid;
+    [Saved(3)] public uint Gid;
+
+    public readonly bool Equals(SocketCredentials other) => Pid == other.Pid && Uid == other.Uid && Gid == other.Gid;
+
+    public override readonly bool Equals(object? obj) => obj is SocketCredentials other && Equals(other);
+
+    public override readonly int GetHashCode() => HashCode.Combine(Pid, Uid, Gid);
+}
+
+/// <summary>What send(2) and its like say beside the bytes.</summary>
+public sealed class SendRequest
+{
+    /// <summary>MSG_*.</summary>
+    public int Flags { get; set; }
+
+    /// <summary>sockaddr, or null when there is none.</summary>
+    public byte[]? Address { get; set; }
+
+    /// <summary>SCM_RIGHTS; the socket takes references of its own.</summary>
+    public FileObject[]? Files { get; set; }
+
+    /// <summary>SCM_CREDENTIALS, checked.</summary>
+    public SocketCredentials? Credentials { get; set; }
+
+    /// <summary>Set by the socket when it answers EAGAIN: where room will be made known, if not on its own queue.</summary>
+    public WaitQueue? WaitFor { get; set; }
+}
+
+/// <summary>What recv(2) and its like tell beside the bytes.</summary>
+public sealed class ReceiveRequest
+{
+    /// <summary>MSG_* of the caller.</summary>
+    public int Flags { get; set; }
+
+    /// <summary>msg_flags as they will be told.</summary>
+    public int ResultFlags { get; set; }
+
+    /// <summary>The sender's sockaddr; empty when it has no name, null when the kind of socket does not tell.</summary>
+    public byte[]? Address { get; set; }
+
+    /// <summary>SCM_RIGHTS; the references are now the caller's.</summary>
+    public FileObject[]? Files { get; set; }
+
+    /// <summary>SCM_CREDENTIALS.</summary>
+    public SocketCredentials? Credentials { get; set; }
+}
+
+/// <summary>A socket (socket(7)). What is the same in all families is here: options, waiting, what fstat says. Methods only try.</summary>
+[Savable("socket")]
+public abstract partial class SocketFile : FileObject
+{
+    [Saved(1)] private int _type;
+    [Saved(2)] private int _protocol;
+    [Saved(3)] private SocketOptions _options = new();
+    [Saved(4)] private ulong _inode;
+    [Saved(5)] private uint _uid;
+    [Saved(6)] private uint _gid;
+    [NotSaved("waiters register again when their call is tried again")] private readonly WaitQueue _waiters = new();
+
+    protected SocketFile(Task owner, int type, int protocol, OpenFlags status)
+        : base(OpenFlags.ReadWrite | status)
+    {
+        _type = type;
+        _protocol = protocol;
+        _inode = owner.Kernel.NewAnonymousInode();
+        _uid = owner.Credentials.FsUid;
+        _gid = owner.Credentials.FsGid;
+    }
+
+    /// <summary>AF_*.</summary>
+    public abstract int Domain { get; }
+
+    /// <summary>SOCK_*.</summary>
+    public int Type => _type;
+
+    public int Protocol => _protocol;
+
+    public SocketOptions Options => _options;
+
+    /// <summary>st_ino, also in /proc/net.</summary>
+    public ulong Inode => _inode;
+
+    public WaitQueue Waiters => _waiters;
+
+    public override WaitQueue? WaitQueue => _waiters;
+
+    public override bool WritesInFull => _type == SocketType.Stream;
+
+    public override string Describe() => $"socket:[{_inode}]";
+
+    public override Result<FileStatus> GetStatus() => new FileStatus
+    {
+        Device = 8,
+        Inode = _inode,
+        Mode = S.IFSOCK | 0x1FF,
+        LinkCount = 1,
+        Uid = _uid,
+        Gid = _gid,
+        BlockSize = 4096,
+    };
+
+    public override Result<long> Read(Task caller, in UserBuffer destination) =>
+        destination.Length == 0 && _type == SocketType.Stream ? 0L : Receive(caller, destination, new ReceiveRequest());
+
+    public override Result<long> Write(Task caller, in UserBuffer source) => Send(caller, source, new SendRequest());
+
+    // ---- what a family does --------------------------------------------------------------------------------------
+
+    public abstract Errno Bind(Task task, ReadOnlySpan<byte> address);
+
+    public virtual Errno Listen(Task task, int backlog) => Errno.EOPNOTSUPP;
+
+    /// <summary>A connection that has come, without a reference yet; EAGAIN when there is none.</summary>
+    public virtual Result<SocketFile> Accept(Task task, OpenFlags status) => Errno.EOPNOTSUPP;
+
+    /// <summary>connect(2), one try of it: may register the task and block as a handler does.</summary>
+    public abstract SyscallResult Connect(Task task, ReadOnlySpan<byte> address);
+
+    /// <summary>getsockname(2): sockaddr.</summary>
+    public abstract Result<byte[]> GetName();
+
+    /// <summary>getpeername(2): sockaddr.</summary>
+    public abstract Result<byte[]> GetPeerName();
+
+    /// <summary>shutdown(2): SHUT_RD 0, SHUT_WR 1, SHUT_RDWR 2.</summary>
+    public abstract Errno Shutdown(int how);
+
+    /// <summary>Takes what there is room for: bytes taken; EAGAIN when none; EPIPE makes the caller raise SIGPIPE for a stream.</summary>
+    public abstract Result<long> Send(Task task, in UserBuffer source, SendRequest request);
+
+    /// <summary>Gives what there is; EAGAIN when nothing, 0 at the end.</summary>
+    public abstract Result<long> Receive(Task task, in UserBuffer destination, ReceiveRequest request);
+
+    public virtual bool IsListening => false;
+
+    /// <summary>SO_PEERCRED; pid 0 and ids of -1 when nobody is known.</summary>
+    public virtual SocketCredentials PeerCredentials => new() { Uid = uint.MaxValue, Gid = uint.MaxValue };
+
+    /// <summary>An option beyond SOL_SOCKET.</summary>
+    public virtual Errno SetOption(Task task, int level, int name, ReadOnlySpan<byte> value) => Errno.EOPNOTSUPP;
+
+    /// <summary>The value of an option beyond SOL_SOCKET, in full length.</summary>
+    public virtual Result<byte[]> GetOption(Task task, int level, int name) => Errno.EOPNOTSUPP;
+
+    /// <summary>SOL_SOCKET options that only this family has; null when it has not.</summary>
+    public virtual Result<byte[]>? GetFamilyOption(Task task, int name) => null;
+}
