@@ -2,6 +2,8 @@ using Gofer.Protocol;
 using Sentry.FileSystems.Dev;
 using Sentry.FileSystems.GoferFs;
 using Sentry.FileSystems.Overlay;
+using Sentry.FileSystems.Proc;
+using Sentry.FileSystems.Sys;
 using Sentry.FileSystems.Tmpfs;
 
 namespace Sentry.FileSystems;
@@ -10,8 +12,8 @@ namespace Sentry.FileSystems;
 public static class RootTree
 {
     /// <summary>Mounts <c>/</c> as an overlay over the gofer's tree (an empty tmpfs when <paramref name="gofer"/> is null), <c>/dev</c>, <c>/dev/shm</c>, and
-    /// <c>/proc</c> and <c>/sys</c> from the file systems given, and sees to it that the usual directories are there.</summary>
-    public static void Mount(GuestKernel kernel, GoferClient? gofer, Func<GuestKernel, Dentry>? proc = null, Func<GuestKernel, Dentry>? sys = null)
+    /// <c>/proc</c> and <c>/sys</c>, and sees to it that the usual directories are there.</summary>
+    public static void Mount(GuestKernel kernel, GoferClient? gofer)
     {
         RegisterTypes();
         MountNamespace mounts = kernel.Mounts;
@@ -30,18 +32,18 @@ public static class RootTree
         VfsPath dev = new VfsPath(mounts.RootMount, Find(mounts.RootMount.Root, "dev", 0x1ED)).CrossMounts();
         Dentry shm = new TmpfsFileSystem(kernel, "shm").Root;
         mounts.Attach(shm.Inode.FileSystem, shm, new VfsPath(dev.Mount, Find(dev.Dentry, "shm", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev);
-        if (proc is not null)
-            Attach(mounts, "proc", proc(kernel), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
-        if (sys is not null)
-            Attach(mounts, "sys", sys(kernel), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
+        Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
+        Attach(mounts, "sys", new SysFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
     }
 
-    /// <summary>Makes tmpfs and devtmpfs known to mount(2). Called for a new and for a restored sandbox.</summary>
+    /// <summary>Makes tmpfs, devtmpfs, proc and sysfs known to mount(2). Called for a new and for a restored sandbox.</summary>
     public static void RegisterTypes()
     {
         FileSystemTypes.Register("tmpfs", MakeTmpfs);
         FileSystemTypes.Register("devtmpfs", (kernel, _, _) => DeviceTree.Create(kernel).Root);
+        FileSystemTypes.Register("proc", (kernel, _, _) => new ProcFileSystem(kernel).Root);
+        FileSystemTypes.Register("sysfs", (kernel, _, _) => new SysFileSystem(kernel).Root);
     }
 
     private static Result<Dentry> MakeTmpfs(GuestKernel kernel, string source, string options)

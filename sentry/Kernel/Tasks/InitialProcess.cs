@@ -15,6 +15,8 @@ public static class InitialProcess
         int pid = kernel.NewPid();
         if (pid < 0)
             return Errno.EAGAIN;
+        if (kernel.VdsoFile is null)
+            kernel.UseVdso(Vdso.VdsoImage.Create());
         var files = new FileTable();
         for (int i = 0; i < streams.Length; i++)
             files.Add(streams[i], false, 1024);

@@ -52,7 +52,7 @@ public sealed class OverlayTests : FileTestBase, IDisposable
     {
         Assert.StartsWith("libraryLL", ReadFile("/lib/libx"));
         Assert.Equal(200007, Stat("/lib/libx").st_size);
-        Assert.Equal(["dev", "lib", "tmp", "usr"], List("/"));
+        Assert.Equal(["dev", "lib", "proc", "sys", "tmp", "usr"], List("/"));
         Assert.Equal(Fail(Errno.ENOENT), Open("/usr/none"));
     }
 
@@ -107,7 +107,7 @@ public sealed class OverlayTests : FileTestBase, IDisposable
         Assert.Equal("read me", ReadFile("/moved/readme"));
         Assert.StartsWith("library", ReadFile("/moved/lib/libx"));
         Assert.Equal(Fail(Errno.ENOENT), Open("/usr/readme"));
-        Assert.Equal(["dev", "lib", "moved", "tmp"], List("/"));
+        Assert.Equal(["dev", "lib", "moved", "proc", "sys", "tmp"], List("/"));
         WriteFile("/moved/lib/new", "n");
         Assert.Equal(["libx", "new"], List("/moved/lib"));
         Assert.Equal(0, Call(Sysno.rename, "/moved/other", "/moved/readme"));
