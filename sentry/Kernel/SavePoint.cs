@@ -10,10 +10,10 @@ public sealed partial class SavePointState : CallState
 }
 
 /// <summary>The test aid --save-at-call: a chosen call number means "checkpoint this sandbox, restore it elsewhere, return 0".</summary>
-internal static class SavePoint
+public static class SavePoint
 {
     /// <summary>The outcome of the call, at its first try and after the restore.</summary>
-    public static SyscallResult? Reach(Task task, CallContext call)
+    internal static SyscallResult? Reach(Task task, CallContext call)
     {
         if (call.State is SavePointState)
             return SyscallResult.Ok;

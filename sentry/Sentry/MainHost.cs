@@ -1,0 +1,24 @@
+using Sentry.Host;
+using Sentry.Kernel;
+using Sentry.Kernel.Time;
+using Sentry.Platform;
+
+namespace Sentry.Main;
+
+/// <summary>The kernel's world outside.</summary>
+internal sealed class MainHost(IPlatform platform, MainClock clock, MainArena arena, Sandbox sandbox) : IKernelHost
+{
+    public IPlatform Platform => platform;
+
+    public IHostClock Clock => clock;
+
+    public IFileArena Arena => arena;
+
+    public void FillRandom(Span<byte> destination) => HostEvents.FillRandom(destination);
+
+    public void Log(string message) => Console.Error.WriteLine($"sentry: {message}");
+
+    public void OnProgramExited(int pid, int waitStatus) => sandbox.OnProgramExited(pid, waitStatus);
+
+    public void OnSavePoint() => sandbox.OnSavePoint();
+}

@@ -1,0 +1,27 @@
+using Gofer.Protocol;
+using Sentry.Control;
+using Sentry.FileSystems;
+using Sentry.FileSystems.Overlay;
+using Sentry.Kernel;
+using Sentry.Kernel.Files;
+
+namespace Sentry.Main;
+
+/// <summary>The file tree a sandbox begins with, and what an image must say about the base tree.</summary>
+internal static class RootSetup
+{
+    /// <summary>Mounts the tree over the gofer's.</summary>
+    public static void Build(GuestKernel kernel, GoferClient gofer) => RootTree.Mount(kernel, gofer);
+
+    /// <summary>The files of the base tree that the sandbox has open or mapped, or on which files of its overlay rest.</summary>
+    public static IEnumerable<BaseFile> BaseFiles(GuestKernel kernel)
+    {
+        foreach (Mount mount in kernel.Mounts.All())
+        {
+            if (mount.FileSystem is not OverlayFileSystem overlay)
+                continue;
+            foreach (BaseFileUse use in overlay.ListBaseFiles())
+                yield return new BaseFile { Path = use.Path, Size = use.Size, ModifyTime = use.ModifyTime };
+        }
+    }
+}

@@ -1,0 +1,266 @@
+using Gofer.Protocol;
+using Sentry.Abi;
+using Sentry.Control;
+using Sentry.Host;
+using Sentry.Kernel;
+using Sentry.Kernel.Checkpoint;
+using Sentry.Kernel.Files;
+using Sentry.Kernel.Signals;
+using Sentry.Kernel.Tasks;
+using Sentry.Platform;
+using Sentry.Platform.Notify;
+
+namespace Sentry.Main;
+
+/// <summary>One sandbox from birth to end: takes the agent's requests, owns the kernel and the threads that serve it.</summary>
+internal sealed class Sandbox : IDisposable
+{
+    private readonly ControlChannel _channel;
+    private readonly MainClock _clock = new();
+    private readonly MainArena _arena = new();
+    private readonly EventLoop _loop;
+    private readonly IPlatform _platform;
+    private readonly MainHost _host;
+    private GuestKernel _kernel = null!;
+    private StraceSink? _strace;
+    private bool _frozen;
+
+    public Sandbox(ControlChannel channel, string platform)
+    {
+        _channel = channel;
+        Isolation.RaiseLimits();
+        Isolation.EmptyFileTree();
+        _loop = new EventLoop(_clock);
+        _platform = platform switch
+        {
+            "notify" => new NotifyPlatform(),
+            _ => throw new SentryException($"there is no platform \"{platform}\"; use notify"),
+        };
+        Isolation.DropPrivileges();
+        _host = new MainHost(_platform, _clock, _arena, this);
+    }
+
+    /// <summary>Serves until the sandbox ends or the agent goes away.</summary>
+    public void Run()
+    {
+        _channel.Send(new SentryReady { Platform = _platform.Name });
+        ControlMessage? first = _channel.ReceiveFrame(out int[] descriptors);
+        if (first is null || !Begin(first, descriptors))
+            return;
+        new Thread(ServeControl) { IsBackground = true, Name = "control" }.Start();
+        new Thread(() => Guarded(() => _loop.Run(_kernel))) { IsBackground = true, Name = "events" }.Start();
+        _platform.Run(_kernel.Dispatcher, _kernel.Lock);
+        _loop.Stop();
+    }
+
+    public void OnProgramExited(int pid, int waitStatus)
+    {
+        TrySend(new ProcessExited { Pid = pid, WaitStatus = waitStatus });
+        if (pid == 1)
+            _platform.Quit();
+    }
+
+    public void OnSavePoint() => TrySend(new SavePointReached());
+
+    public void Dispose()
+    {
+        _platform.Dispose();
+        _strace?.Dispose();
+        _loop.Dispose();
+        _arena.Dispose();
+        _clock.Dispose();
+    }
+
+    private bool Begin(ControlMessage first, int[] descriptors)
+    {
+        long began = _clock.Monotonic;
+        try
+        {
+            Reply reply = first switch
+            {
+                StartRequest start => Start(start, descriptors),
+                RestoreRequest restore => Restore(restore, descriptors),
+                _ => new Reply { Error = "the sentry has no program yet: send start or restore" },
+            };
+            TrySend(reply with { Id = first.Id, PauseNanoseconds = _clock.Monotonic - began });
+            return reply.Error is null;
+        }
+        catch (Exception e) when (e is SentryException or Snapshot.State.InvalidImageException)
+        {
+            TrySend(new Reply { Id = first.Id, Error = e.Message });
+            return false;
+        }
+    }
+
+    private Reply Start(StartRequest request, int[] descriptors)
+    {
+        if (descriptors.Length != (request.Strace ? 5 : 4))
+            return new Reply { Error = "the start request came without its descriptors" };
+        _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
+        RootSetup.Build(_kernel, new GoferClient(descriptors[0]));
+        UseStrace(request.Strace ? descriptors[4] : -1);
+        _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
+        return StartProgram(request.Program, descriptors.AsSpan(1, 3));
+    }
+
+    private Reply StartProgram(ProgramSpec program, ReadOnlySpan<int> streams)
+    {
+        int pid = _kernel.PeekNextPid();
+        FileObject[] files = new FileObject[streams.Length];
+        for (int i = 0; i < streams.Length; i++)
+            files[i] = new HostStreamFile(_kernel, new MainStream(streams[i], _loop), new StreamIdentity(pid, i));
+        List<string> arguments = [.. program.Arguments.Select(HostPath.FromText)];
+        Result<int> started = InitialProcess.Start(_kernel, new InitialProgram(arguments, [.. program.Environment.Select(HostPath.FromText)], HostPath.FromText(program.WorkingDirectory), program.Uid, program.Gid), files);
+        if (started.IsOk)
+            return new Reply { Pid = started.Value };
+        return new Reply { Error = $"cannot run {program.Arguments[0]}: {Describe(started.Error)}" };
+    }
+
+    private static string Describe(Errno error) => error switch
+    {
+        Errno.ENOENT => "no such file in the sandbox",
+        Errno.EACCES => "permission denied",
+        Errno.ENOEXEC => "not a program for x86-64 Linux",
+        Errno.ENOTDIR => "the working directory is not there",
+        _ => error.ToString(),
+    };
+
+    private Reply Restore(RestoreRequest request, int[] descriptors)
+    {
+        int streams = 3 * (1 + request.ExecStreams.Length);
+        if (descriptors.Length != 3 + streams + (request.Strace ? 1 : 0))
+            return new Reply { Error = "the restore request came without its descriptors" };
+        var image = new MainImage(descriptors[2]);
+        var donated = new DonatedStreams(_loop, request.ExecStreams, descriptors.AsSpan(3, streams));
+        _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
+        UseStrace(request.Strace ? descriptors[^1] : -1);
+        _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
+        lock (_kernel.Lock)
+        {
+            Thawer.Rebuild(_kernel, image, image.Length);
+            Thawer.Start(_kernel);
+        }
+
+        return new Reply { Pid = 1 };
+    }
+
+    private void UseStrace(int descriptor)
+    {
+        if (descriptor < 0)
+            return;
+        _strace = new StraceSink(descriptor);
+        _kernel.Strace = new Sentry.Kernel.Strace.StraceLog(_strace);
+    }
+
+    private void ServeControl() => Guarded(() =>
+    {
+        while (_channel.ReceiveFrame(out int[] descriptors) is { } message)
+            _platform.Post(() => Serve(message, descriptors));
+
+        // The agent is gone: nobody could ever reach this sandbox again.
+        _platform.Post(_platform.Quit);
+    });
+
+    private void Serve(ControlMessage message, int[] descriptors)
+    {
+        switch (message)
+        {
+            case ExecRequest exec when descriptors.Length == 3:
+                TrySend(StartProgram(exec.Program, descriptors) with { Id = exec.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case SignalRequest signal:
+                TrySend(Signal(signal) with { Id = signal.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case CheckpointRequest checkpoint when descriptors.Length == 2:
+                Checkpoint(checkpoint, descriptors[0], descriptors[1]);
+                break;
+            case InspectRequest inspect:
+                TrySend(new Reply { Id = inspect.Id, Inspection = Inspector.Inspect(_kernel) });
+                break;
+            default:
+                TrySend(new Reply { Id = message.Id, Error = $"the sentry does not understand {message.GetType().Name} with {descriptors.Length} descriptors" });
+                break;
+        }
+    }
+
+    private Reply Signal(SignalRequest request)
+    {
+        if (request.Signal == 0)
+        {
+            // Go on: after a checkpoint that came to nothing, or past a save point.
+            if (_frozen)
+                Freezer.ResumeAll(_kernel);
+            _frozen = false;
+            SavePoint.Skip(_kernel);
+            return new Reply();
+        }
+
+        if (!Abi.Signal.IsValid(request.Signal))
+            return new Reply { Error = $"there is no signal {request.Signal}" };
+        if (request.Pid == 0)
+        {
+            foreach (ThreadGroup group in _kernel.Processes.Values.ToArray())
+                SignalDelivery.SendToProcess(group, SignalInfo.Kernel(request.Signal));
+            return new Reply();
+        }
+
+        if (!_kernel.Processes.TryGetValue(request.Pid, out ThreadGroup? process))
+            return new Reply { Error = $"there is no process {request.Pid} in the sandbox" };
+        SignalDelivery.SendToProcess(process, SignalInfo.Kernel(request.Signal));
+        return new Reply();
+    }
+
+    private void Checkpoint(CheckpointRequest request, int stateFile, int memoryFile)
+    {
+        if (_frozen)
+        {
+            TrySend(new Reply { Id = request.Id, Error = "the sandbox is being checkpointed already; wait for that to end" });
+            return;
+        }
+
+        var checkpoint = new Checkpointer(_kernel, _clock, stateFile, memoryFile);
+        try
+        {
+            Reply reply = checkpoint.Take(request.LeaveRunning);
+            _frozen = !request.LeaveRunning;
+            TrySend(reply with { Id = request.Id });
+        }
+        catch (IOException e)
+        {
+            Freezer.ResumeAll(_kernel);
+            TrySend(new Reply { Id = request.Id, Error = e.Message });
+            return;
+        }
+
+        // The guest runs on (or stands still); its frozen memory is written beside it.
+        new Thread(() => Guarded(() => TrySend(checkpoint.Dump()))) { IsBackground = true, Name = "dump" }.Start();
+    }
+
+    private void TrySend(ControlMessage message)
+    {
+        try
+        {
+            _channel.Send(message);
+        }
+        catch (IOException)
+        {
+            // The agent is gone; the control thread sees the end of the channel and ends the sandbox.
+        }
+    }
+
+    private static void Guarded(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e)
+        {
+            // A thread without which the sandbox would hang: end it with a report instead.
+            Console.Error.WriteLine($"sentry: {e}");
+            Environment.Exit(3);
+        }
+    }
+}
