@@ -88,7 +88,9 @@ internal sealed class FutexTable
     /// <param name="isPrivate">FUTEX_PRIVATE_FLAG: the guest promises that the word is not shared between processes.</param>
     internal static FutexKey KeyOf(MemoryManager memory, ulong address, bool isPrivate)
     {
-        _ = isPrivate;
+        // The file of a shared mapping may be open several times: its inode is what processes have in common.
+        if (!isPrivate && memory.TryGetSharedKey(address, out FileObject? file, out ulong offset))
+            return new FutexKey(file is InodeFile named ? named.Inode : file, offset);
         return new FutexKey(memory, address);
     }
 

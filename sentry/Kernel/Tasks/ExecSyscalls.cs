@@ -213,6 +213,8 @@ public static class ExecSyscalls
 
         task.ClearChildTid = 0;
         task.RobustList = 0;
+        if (group.HasTimers)
+            group.Timers.DeletePosixTimers();
         task.Memory = memory;
         task.Thread = thread;
         if (task.Files.IsShared)

@@ -61,6 +61,8 @@ public static class Lifecycle
     {
         GuestKernel kernel = group.Kernel;
         group.WaitStatus = waitStatus;
+        if (group.HasTimers)
+            group.Timers.Disarm();
         foreach (ThreadGroup child in group.Children.ToArray())
             Reparent(child, kernel);
         group.Children.Clear();

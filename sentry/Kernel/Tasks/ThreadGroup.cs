@@ -32,6 +32,8 @@ public sealed partial class ThreadGroup
     [Saved(15)] private int _exitSignal = Signal.SIGCHLD;
     [Saved(16)] private uint _lastUid;
 
+    [Saved(60)] private ProcessTimers? _timers;
+
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
     {
         _kernel = kernel;
@@ -42,6 +44,12 @@ public sealed partial class ThreadGroup
     }
 
     public GuestKernel Kernel => _kernel;
+
+    /// <summary>The timers of setitimer(2) and timer_create(2), made when first asked for.</summary>
+    public ProcessTimers Timers => _timers ??= new ProcessTimers(this);
+
+    /// <summary>Whether <see cref="Timers"/> have been made.</summary>
+    internal bool HasTimers => _timers is not null;
 
     public int Pid => _pid;
 
