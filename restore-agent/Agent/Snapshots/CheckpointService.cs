@@ -108,7 +108,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
         {
             cache.Seed(written.ManifestId, folder.StateFile, folder.MemoryFile).Dispose();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or StoreException)
         {
             logger.LogWarning("the image {Snapshot} is not cached: {Reason}", name, e.Message);
         }

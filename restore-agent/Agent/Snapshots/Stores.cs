@@ -1,4 +1,6 @@
 using Storage;
+using Storage.AzureBlob;
+using Storage.S3;
 
 namespace RestoreAgent.Agent.Snapshots;
 
@@ -32,6 +34,8 @@ public sealed class Stores(AgentFolders folders) : IAsyncDisposable
     private static IObjectStore Make(StoreUrl url) => url.Kind switch
     {
         StoreKind.File => new LocalStore(url.Root),
+        StoreKind.S3 => S3Store.Open(url),
+        StoreKind.AzureBlob => AzureBlobStore.Open(url),
         _ => throw new StoreException(StoreError.Invalid, $"stores of kind {url.Kind} cannot be opened"),
     };
 }
