@@ -16,6 +16,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
     private readonly ProcessWatcher _watcher;
     private readonly ConcurrentQueue<Action> _posted = new();
     private int _receiverState;
+    private int _receiveCount;
     private int _receiverThread;
     private int _receiverManagedThread;
     private Notification _inHand;
@@ -66,6 +67,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
                 if (!_posted.IsEmpty)
                     continue;
 
+                Volatile.Write(ref _receiveCount, _receiveCount + 1);
                 Volatile.Write(ref _receiverState, Receiving);
                 kernelLock.Exit();
                 Interlocked.MemoryBarrier(); // either the poster sees Receiving, or we see what was posted
@@ -118,12 +120,13 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
 
     void IReceiver.Watch(int pidfd, int processId) => _watcher.Watch(pidfd, processId);
 
-    /// <summary>Returns when the receiver is not, or no longer, in the call: a signal that comes just before it is lost, so it is repeated.</summary>
+    /// <summary>Returns when the receiver is not in the call, or has left it since: a signal that comes just before it is lost, so it is repeated.</summary>
     private void KickReceiver()
     {
         Interlocked.MemoryBarrier();
+        int count = Volatile.Read(ref _receiveCount);
         SpinWait spin = default;
-        while (Volatile.Read(ref _receiverState) == Receiving)
+        while (Volatile.Read(ref _receiverState) == Receiving && Volatile.Read(ref _receiveCount) == count)
         {
             if (_receiverThread is var thread && thread != 0)
                 KickSignal.Send(thread);

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Sentry.Abi;
 using Sentry.Host;
 using Sentry.Platform;
 
@@ -20,5 +22,425 @@ public sealed class NotifyPlatformTests
         int status = kernel.Run(arguments);
         Assert.Empty(kernel.Lost);
         Assert.Equal(0, status);
+    }
+
+    [Fact]
+    public void Run_ThousandThreads_AllEnd()
+    {
+        using TestKernel kernel = new();
+        Assert.Equal(0, kernel.Run("threads", "1000", "100"));
+        Assert.Empty(kernel.Lost);
+
+        // the slots of threads that ended are used again
+        Assert.Equal(0, kernel.Run("threads", "1000", "100"));
+    }
+
+    [Fact]
+    public void OnFault_EachKind_TellsSignalAndAddress()
+    {
+        using TestKernel kernel = new();
+        Assert.Equal(0, kernel.Run("faults"));
+        Assert.Equal([11, 4, 5, 8, 11], kernel.Faults.Select(f => f.Signal));
+        Assert.Equal(11ul, kernel.Faults[0].Address);
+        Assert.Equal((1, 14ul, 6ul, 11ul), (kernel.Faults[0].Code, kernel.Faults[0].TrapNumber, kernel.Faults[0].ErrorCode, kernel.Faults[0].Cr2));
+        Assert.Equal(2, kernel.Faults[1].Code);
+        Assert.Equal(0x80, kernel.Faults[2].Code);
+        Assert.Equal(1, kernel.Faults[3].Code);
+        Assert.Equal(13ul, kernel.Faults[4].TrapNumber);
+    }
+
+    [Fact]
+    public void Map_SharedMemoryFile_IsSeenByBothProcesses()
+    {
+        using TestKernel kernel = new();
+        Assert.Equal(0, kernel.Run("shared"));
+        Assert.Equal((42u, 43u), (kernel.ReadShared(0), kernel.ReadShared(1)));
+    }
+
+    [Fact]
+    public void Interrupt_Storm_LosesNoCallAndRepeatsNone()
+    {
+        const int Calls = 60_000;
+        using RunningKernel run = new("values", Calls.ToString());
+        Random random = new(1);
+        int interrupts = 0, stops = 0;
+        while (!run.Ended)
+        {
+            IGuestThread thread = run.Kernel.First.Threads[0];
+            lock (run.Kernel.Lock)
+                thread.Interrupt();
+            interrupts++;
+            if (interrupts % 4 == 0)
+            {
+                run.Do(() =>
+                {
+                    if (thread.State == GuestThreadState.Dead)
+                        return;
+                    thread.Stop();
+                    stops++;
+                    thread.Resume();
+                });
+            }
+
+            Thread.SpinWait(random.Next(3000));
+        }
+
+        Assert.Empty(run.Kernel.Lost);
+        Assert.Equal(0, run.Status);
+        Assert.Equal((Calls, 0), (run.Kernel.Next, run.Kernel.Twice));
+        Assert.True(stops > 10);
+    }
+
+    [Fact]
+    public void Stop_FromAnotherThreadThatHoldsTheLock_Works()
+    {
+        const int Calls = 40_000;
+        using RunningKernel run = new("values", Calls.ToString());
+        int stops = 0;
+        while (!run.Ended)
+        {
+            lock (run.Kernel.Lock)
+            {
+                IGuestThread thread = run.Kernel.First.Threads[0];
+                if (thread.State != GuestThreadState.Dead)
+                {
+                    thread.Stop();
+                    stops++;
+                    thread.Resume();
+                }
+            }
+
+            Thread.Sleep(1); // the lock is not fair
+        }
+
+        Assert.Equal((0, (long)Calls, 0L), (run.Status, run.Kernel.Next, run.Kernel.Twice));
+        Assert.True(stops > 10);
+    }
+
+    [Fact]
+    public void Stop_ParkedCall_IsRewoundWithAllRegisters()
+    {
+        using RunningKernel run = new("park");
+        ulong a = 0x1111, b = 0x2222;
+        for (int i = 0; i < 500; i++)
+        {
+            run.AwaitParked(1);
+            run.Do(() =>
+            {
+                IGuestThread thread = run.Kernel.First.Threads[0];
+                run.Kernel.Parked.Clear();
+                thread.Stop();
+                thread.GetRegisters(out GuestRegisters registers);
+                byte[] code = new byte[2];
+                thread.AddressSpace.Read(registers.Rip, code);
+                Assert.Equal((3002ul, 5ul, a, b), (registers.Rax, registers.Rdi, registers.R12, registers.R15));
+                Assert.Equal([0x0F, 0x05], code);
+                thread.Resume();
+            });
+            run.AwaitParked(1);
+            run.Do(() =>
+            {
+                run.Kernel.Parked.Clear();
+                run.Kernel.First.Threads[0].Return(i == 499 ? 1 : 0);
+            });
+            a += 3;
+            b += 5;
+        }
+
+        run.Join();
+        Assert.Equal(0, run.Status);
+    }
+
+    [Fact]
+    public void Stop_SpinningThread_ShowsAndMovesItsState()
+    {
+        using RunningKernel run = new("spin");
+        byte[] state = [];
+        run.Do(() =>
+        {
+            IGuestThread thread = run.Kernel.First.Threads[0];
+            thread.Stop();
+            thread.GetRegisters(out GuestRegisters registers);
+            Assert.InRange(registers.Rip, 0x400000ul, 0x500000ul);
+            byte[] buffer = new byte[run.Kernel.Platform.MaxXStateSize];
+            state = buffer[..thread.GetXState(buffer)];
+            Assert.True(state.Length > 576);
+            Assert.True(thread.SetXState(state));
+            byte[] copy = new byte[buffer.Length];
+            Assert.Equal(state.Length, thread.GetXState(copy));
+            Assert.Equal(state, copy[..state.Length]);
+
+            byte[] damaged = [.. state];
+            damaged[520] = 1;
+            Assert.False(thread.SetXState(damaged));
+            damaged = [.. state];
+            damaged[512 + 7] = 0x40;
+            Assert.False(thread.SetXState(damaged));
+            Assert.False(thread.SetXState(state.AsSpan(0, state.Length - 1)));
+            Assert.True(thread.SetXState(default));
+            Assert.Equal(0, thread.GetXState(buffer));
+            thread.SetXState(state);
+            thread.Resume();
+        });
+        run.Do(() =>
+        {
+            IGuestThread thread = run.Kernel.First.Threads[0];
+            thread.Stop();
+            run.Kernel.Exit(run.Kernel.First, 5);
+        });
+        run.Join();
+        Assert.Equal(5, run.Status);
+    }
+
+    [Fact]
+    public void Freeze_RunningGuest_KeepsMemoryAsItWas()
+    {
+        using RunningKernel run = new("frozen");
+        byte[] first = new byte[4], second = new byte[4];
+        ulong data = 0;
+        run.Kernel.Hook = (thread, call) =>
+        {
+            if (call.Number == 3000)
+                data = call.A1;
+            return false;
+        };
+        for (int i = 0; i < 20; i++)
+        {
+            IFrozenMemory frozen = null!;
+            while (Volatile.Read(ref data) == 0)
+                Thread.Yield();
+            run.Do(() =>
+            {
+                IGuestThread thread = run.Kernel.First.Threads[0];
+                thread.Stop();
+                frozen = thread.AddressSpace.Freeze(thread).Value;
+                thread.Resume();
+            });
+            Assert.Equal(4, frozen.Read(data & ~3ul, first));
+            Thread.Sleep(1);
+            frozen.Read(data & ~3ul, second);
+            Assert.Equal(first, second);
+
+            List<PageRun> runs = [];
+            frozen.FindPrivatePages(0, run.Kernel.Platform.GuestAddressLimit, runs);
+            Assert.Contains(runs, r => r.Start <= data && data < r.End);
+            Assert.True(runs.Sum(r => (long)(r.End - r.Start)) < 200 * 4096);
+
+            int file = HostFile.CreateMemory("dump").Value;
+            PageRun page = runs.Find(r => r.Start <= data && data < r.End);
+            frozen.Dump(file, [new DumpRun(page.Start, page.End - page.Start, 4096)]);
+            Assert.Equal(4, HostFile.ReadAt(file, second, (long)((data & ~3ul) - page.Start) + 4096).Value);
+            Assert.Equal(first, second);
+            HostFile.Close(file);
+            run.Do(frozen.Dispose);
+        }
+
+        run.Kernel.Hook = (thread, call) =>
+        {
+            thread.Return(1);
+            run.Kernel.Hook = null;
+            return true;
+        };
+        run.Join();
+        Assert.Equal(0, run.Status);
+    }
+
+    [Fact]
+    public void Kill_ManyParkedThreads_EndsThemOneByOne()
+    {
+        using RunningKernel run = new("parkmany", "200");
+        run.AwaitParked(201);
+        run.Do(() =>
+        {
+            foreach (IGuestThread thread in run.Kernel.First.Threads.ToArray()[1..])
+            {
+                thread.Kill();
+                run.Kernel.First.Threads.Remove(thread);
+                Assert.Equal(GuestThreadState.Dead, thread.State);
+            }
+        });
+        run.Do(() => Assert.True(run.Kernel.First.Threads[0].AddressSpace.TryRead32(0x400000, out _)));
+        run.Do(() => run.Kernel.First.Threads[0].Stop());
+        run.Do(() => run.Kernel.Exit(run.Kernel.First, 3));
+        run.Join();
+        Assert.Equal(3, run.Status);
+        Assert.Empty(run.Kernel.Lost);
+    }
+
+    [Theory]
+    [InlineData("spin")]
+    [InlineData("park")]
+    public void KillOfAStub_FromOutside_RaisesOnLost(string guest)
+    {
+        using RunningKernel run = new(guest);
+        if (guest == "park")
+            run.AwaitParked(1);
+        else
+            Thread.Sleep(50);
+        foreach (int stub in Stubs().Skip(1))
+            HostProcess.Kill(stub, 9);
+        run.Join();
+        Assert.Equal(1000, run.Status);
+        Assert.Single(run.Kernel.Lost);
+    }
+
+    [Fact]
+    public void Dispose_WithRunningGuests_LeavesNoProcess()
+    {
+        TestKernel kernel = new();
+        kernel.Start("spin");
+        Assert.True(Stubs().Count >= 2);
+        kernel.Dispose();
+        Assert.Empty(Stubs());
+    }
+
+    /// <summary>A guest that jumps into the stub's page ends itself at worst; the platform goes on.</summary>
+    [Theory]
+    [InlineData("hostile")]
+    [InlineData("hostilethread")]
+    public void HostileGuest_EndsItselfAlone(string guest)
+    {
+        using TestKernel kernel = new();
+        for (int which = 0; which <= 12; which++)
+        {
+            Exception? error = null;
+            int status = -1;
+            kernel.Parked.Clear();
+            kernel.Faults.Clear();
+            Thread runner = new(() =>
+            {
+                try
+                {
+                    status = kernel.Run(guest, which.ToString());
+                }
+                catch (Exception e)
+                {
+                    error = e;
+                }
+            });
+            runner.Start();
+            Stopwatch watch = Stopwatch.StartNew();
+            while (!runner.Join(300))
+            {
+                // it neither ended nor was lost: it must still be possible to stop and end it
+                using ManualResetEventSlim done = new();
+                kernel.Platform.Post(() =>
+                {
+                    foreach (IGuestThread thread in kernel.First.Threads.ToArray())
+                    {
+                        thread.Stop();
+                        thread.GetRegisters(out _);
+                    }
+
+                    kernel.Exit(kernel.First, 66);
+                    done.Set();
+                });
+                Assert.True(done.Wait(40_000), $"case {which} hangs");
+            }
+
+            Assert.Null(error);
+            Assert.True(status is 1000 or 66 or 77 or 0, $"case {which}: {status}");
+            Assert.True(watch.ElapsedMilliseconds < 35_000);
+            kernel.Faults.Clear();
+            Assert.Equal(0, kernel.Run("values", "10"));
+        }
+    }
+
+    private static List<int> Stubs()
+    {
+        List<int> found = [];
+        foreach (string status in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
+        {
+            try
+            {
+                string[] stat = File.ReadAllText(status + "/stat").Split(' ');
+                if (int.Parse(stat[3]) == Environment.ProcessId && stat[2] != "Z" && new FileInfo(status + "/exe").LinkTarget!.StartsWith("/memfd:stub"))
+                    found.Add(int.Parse(stat[0]));
+            }
+            catch (IOException)
+            {
+                // ended meanwhile
+            }
+        }
+
+        found.Sort();
+        return found;
+    }
+
+    /// <summary>A kernel whose guest runs on another thread.</summary>
+    private sealed class RunningKernel : IDisposable
+    {
+        private readonly Thread _thread;
+
+        public RunningKernel(params string[] arguments)
+        {
+            using ManualResetEventSlim started = new();
+            _thread = new Thread(() =>
+            {
+                Kernel.Start(arguments);
+                started.Set();
+                Kernel.Platform.Run(Kernel, Kernel.Lock);
+            });
+            _thread.Start();
+            started.Wait();
+        }
+
+        public TestKernel Kernel { get; } = new();
+
+        public bool Ended => Kernel.First.Status is not null;
+
+        public int Status => Kernel.First.Status ?? -1;
+
+        public void Do(Action action)
+        {
+            Exception? error = null;
+            using ManualResetEventSlim done = new();
+            Kernel.Platform.Post(() =>
+            {
+                try
+                {
+                    action();
+                }
+                catch (Exception e)
+                {
+                    error = e;
+                }
+
+                done.Set();
+            });
+            while (!done.Wait(20))
+            {
+                if (!_thread.IsAlive)
+                    return;
+            }
+
+            if (error is not null)
+                throw error;
+        }
+
+        public void AwaitParked(int count)
+        {
+            while (true)
+            {
+                lock (Kernel.Parked)
+                {
+                    if (Kernel.Parked.Count >= count)
+                        return;
+                }
+
+                if (Ended)
+                    throw new InvalidOperationException($"ended with {Status}");
+                Thread.Yield();
+            }
+        }
+
+        public void Join() => Assert.True(_thread.Join(60_000));
+
+        public void Dispose()
+        {
+            Kernel.Platform.Quit();
+            _thread.Join();
+            Kernel.Dispose();
+        }
     }
 }
