@@ -8,29 +8,44 @@ internal static class Confinement
 {
     private const int CapDacReadSearch = 2, DropBounding = 24, Detach = 2;
 
-    /// <summary>Makes <paramref name="path"/> the root directory of the process, mounted read-only and without devices, and everything else unreachable. The process
-    /// must have a mount namespace of its own; without the right to mount (EPERM) there is at least a chroot.</summary>
+    /// <summary>Makes <paramref name="path"/> the root directory of the process, mounted read-only and without devices and without what else is mounted in it,
+    /// and everything else unreachable. The process must have a mount namespace of its own; without the right to mount there is at least a chroot.</summary>
     internal static Errno EnterTree(string path)
     {
+        Errno error = HostFile.ChangeDirectory(path);
+        if (error != Errno.None)
+            return error;
         _ = HostNamespaces.Mount(null, "/", null, HostNamespaces.MountRecursive | HostNamespaces.MountPrivate);
-        Errno error = HostNamespaces.Mount(path, path, null, HostNamespaces.MountBind);
-        if (error == Errno.EINVAL)
-            error = HostNamespaces.Mount(path, path, null, HostNamespaces.MountBind | HostNamespaces.MountRecursive);
-        if (error == Errno.None)
+
+        // Any directory does to hang the tree in, since everything around it goes; the tree itself may be "/", so it is named by ".".
+        foreach (string place in (ReadOnlySpan<string>)["/proc", "/tmp", "/mnt", "/dev"])
         {
-            // A namespace with fewer rights may not change the flags of what it was given; files are only ever opened for reading anyway.
-            _ = HostNamespaces.Mount(null, path, null, HostNamespaces.MountBind | HostNamespaces.MountRemount | HostNamespaces.MountReadOnly | HostNamespaces.MountNoDev | HostNamespaces.MountNoSuid);
-            error = HostFile.ChangeDirectory(path);
+            if (BindTo(place) != Errno.None)
+                continue;
+            error = HostFile.ChangeDirectory(place);
             if (error == Errno.None)
                 error = HostNamespaces.PivotRoot(".", ".");
             if (error == Errno.None)
                 error = HostNamespaces.Unmount(".", Detach);
-            if (error == Errno.None)
-                return HostFile.ChangeDirectory("/");
+            return error != Errno.None ? error : HostFile.ChangeDirectory("/");
         }
 
-        error = HostNamespaces.ChangeRoot(path);
+        error = HostNamespaces.ChangeRoot(".");
         return error != Errno.None ? error : HostFile.ChangeDirectory("/");
+    }
+
+    private static Errno BindTo(string place)
+    {
+        Errno error = HostNamespaces.Mount(".", place, null, HostNamespaces.MountBind);
+
+        // A user namespace may not uncover what is under the mounts it was given: then they come along.
+        if (error == Errno.EINVAL)
+            error = HostNamespaces.Mount(".", place, null, HostNamespaces.MountBind | HostNamespaces.MountRecursive);
+
+        // It may not change the flags of such mounts either; files are only ever opened for reading anyway.
+        if (error == Errno.None)
+            _ = HostNamespaces.Mount(null, place, null, HostNamespaces.MountBind | HostNamespaces.MountRemount | HostNamespaces.MountReadOnly | HostNamespaces.MountNoDev | HostNamespaces.MountNoSuid);
+        return error;
     }
 
     /// <summary>Keeps of all capabilities only the one that reads whatever the modes say, and of all system calls those a server needs.</summary>
