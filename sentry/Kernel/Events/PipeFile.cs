@@ -73,6 +73,9 @@ public partial class PipeFile : FileObject
         return caller.TryWrite(argument, (int)_pipe.BytesAvailable) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
+    /// <summary>/proc/self/fd/N of a pipe opens another end of it.</summary>
+    public override Result<FileObject> Reopen(Task caller, OpenFlags flags) => new PipeFile(_pipe, flags, _inode, caller);
+
     public override SyscallResult Fcntl(Task caller, int command, ulong argument)
     {
         const int SetPipeSize = 1031, GetPipeSize = 1032;

@@ -52,6 +52,13 @@ public sealed partial class HostStreamFile : FileObject, IHostStreamWatcher, IAf
 
     public override string Describe() => $"pipe:[{_inode}]";
 
+    /// <summary>/dev/stdin and its kin: the host end can't be opened again, so it is shared.</summary>
+    public override Result<FileObject> Reopen(Task caller, OpenFlags flags)
+    {
+        OpenFlags access = flags & OpenFlags.AccessMode;
+        return (access == OpenFlags.ReadOnly || CanWrite) && (access == OpenFlags.WriteOnly || CanRead) ? this : Errno.EACCES;
+    }
+
     public override PollEvents Poll()
     {
         if (_stream is null)

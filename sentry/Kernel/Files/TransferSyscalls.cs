@@ -205,7 +205,7 @@ internal static class TransferSyscalls
             if (put.IsError)
             {
                 if (put.Error == Errno.EAGAIN)
-                    return streaming ? Wait(task, target, PollEvents.WriteMask, bytes.ToArray(), state, done, false) : done > 0 && (dontWait || target.IsNonBlocking) ? done : Wait(task, target, PollEvents.WriteMask, [], state, done, dontWait);
+                    return Wait(task, target, PollEvents.WriteMask, streaming ? bytes.ToArray() : [], state, done, !streaming && dontWait);
                 SyscallResult failed = ReadWriteSyscalls.Finish(task, put);
                 return done > 0 ? done : failed;
             }
@@ -228,7 +228,8 @@ internal static class TransferSyscalls
 
     private static SyscallResult Wait(Task task, FileObject file, PollEvents events, byte[] pending, FileTransfer? state, long done, bool dontWait)
     {
-        if (pending.Length == 0 && done > 0 && (dontWait || file.IsNonBlocking))
+        // A full pipe ends the call after what it took: the caller may be the one who is to empty it.
+        if (pending.Length == 0 && done > 0 && (dontWait || file.IsNonBlocking || file is PipeFile))
             return done;
         if (pending.Length == 0 && (dontWait || file.IsNonBlocking || file.WaitQueue is null))
             return Errno.EAGAIN;

@@ -164,6 +164,35 @@ public class FileCallTests : FileTestBase
     }
 
     [Fact]
+    public void Splice_MoreThanThePipeHolds_EndsWhenItIsFull()
+    {
+        WriteFile("/src", new string('s', 100000));
+        ulong fds = Kernel.Allocate(8);
+        Call(Sysno.pipe2, fds, 0);
+        int reader = TestKernel.GetInt(Task, fds), writer = TestKernel.GetInt(Task, fds + 4);
+        int source = Open("/src"), target = Open("/dst", ReadWrite | Create);
+        long moved = Call(Sysno.splice, source, 0UL, writer, 0UL, 100000, 0);
+        Assert.Equal(65536, moved);
+        Assert.Equal(moved, Call(Sysno.lseek, source, 0, 1));
+        while (moved > 0)
+            moved -= Call(Sysno.splice, reader, 0UL, target, 0UL, 100000, 0);
+        Assert.Equal(new string('s', 10), ReadFile("/dst")[..10]);
+        Assert.Equal(65536, Stat("/dst").st_size);
+    }
+
+    [Fact]
+    public void DevStdin_OfAPipe_IsItsEnd()
+    {
+        ulong fds = Kernel.Allocate(8);
+        Call(Sysno.pipe2, fds, 0);
+        Assert.Equal(0, TestKernel.GetInt(Task, fds));
+        Write(TestKernel.GetInt(Task, fds + 4), "through");
+        int again = Open("/dev/stdin");
+        Assert.True(again > 1, $"{(Errno)(-again)}");
+        Assert.Equal("through", Read(again));
+    }
+
+    [Fact]
     public void Memfd_SealsHold()
     {
         int fd = (int)Call(Sysno.memfd_create, "x", 2);
