@@ -53,6 +53,7 @@ builder.WebHost.ConfigureKestrel(kestrel =>
     kestrel.ListenUnixSocket(folders.HttpSocket, listen => listen.Use(next => connection => PeerCheck.CheckAsync(connection, () => next(connection))));
 });
 builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+builder.Services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
 builder.Services.AddOpenApi();
 builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(3));
 builder.Services

@@ -4,7 +4,6 @@ using RestoreAgent.Agent.Sandboxes;
 using RestoreAgent.Agent.Snapshots;
 using RestoreAgent.Api;
 using Sentry.Control;
-using Sentry.Host;
 
 namespace RestoreAgent.Agent.Http;
 
@@ -100,9 +99,9 @@ public static class Endpoints
     {
         Pid = process.Pid,
         ParentPid = process.ParentPid,
-        Name = HostPath.ToText(process.Name),
+        Name = process.Name,
         Threads = process.Threads,
         State = process.State,
-        Arguments = [.. process.Arguments.Select(HostPath.ToText)],
+        Arguments = process.Arguments,
     };
 }

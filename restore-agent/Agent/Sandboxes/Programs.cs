@@ -1,7 +1,6 @@
 using System.Globalization;
 using RestoreAgent.Api;
 using Sentry.Control;
-using Sentry.Host;
 
 namespace RestoreAgent.Agent.Sandboxes;
 
@@ -10,7 +9,7 @@ public static class Programs
 {
     private static readonly string[] DefaultEnvironment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"];
 
-    /// <summary>The guest's strings are bytes, one char each; <paramref name="inherited"/> is the environment of the sandbox for a further program in it.</summary>
+    /// <summary>What the sentry is told; <paramref name="inherited"/> is the environment of the sandbox for a further program in it.</summary>
     public static ProgramSpec ToSpec(ProgramOptions options, string rootFolder, IEnumerable<string> inherited)
     {
         if (options.Arguments.Length == 0 || options.Arguments[0].Length == 0)
@@ -28,9 +27,9 @@ public static class Programs
         (uint uid, uint gid) = ResolveUser(options.User, rootFolder);
         return new ProgramSpec
         {
-            Arguments = [.. options.Arguments.Select(HostPath.FromText)],
-            Environment = [.. environment.Values.Select(HostPath.FromText)],
-            WorkingDirectory = HostPath.FromText(options.WorkingDirectory ?? "/"),
+            Arguments = options.Arguments,
+            Environment = [.. environment.Values],
+            WorkingDirectory = options.WorkingDirectory ?? "/",
             Uid = uid,
             Gid = gid,
         };

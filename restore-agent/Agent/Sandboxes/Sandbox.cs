@@ -147,8 +147,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
         return reply.Inspection ?? new SandboxInspection();
     }
 
-    /// <summary>Has the sentry write state and memory into two open files. With <paramref name="stop"/> the sentry is gone afterwards, else the guest goes on.
-    /// The caller holds <see cref="Gate"/>.</summary>
+    /// <summary>Has the sentry write state and memory into two open files. With <paramref name="stop"/> the guest then stands still until
+    /// <see cref="GoOnAsync"/> or <see cref="StopAsync"/>, else it goes on. The caller holds <see cref="Gate"/>.</summary>
     public async Task<Dump> DumpAsync(int stateFile, int memoryFile, bool stop)
     {
         SentryProcess sentry = Running();
@@ -164,28 +164,11 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
         {
             Reply reply = await sentry.RequestAsync(new CheckpointRequest { LeaveRunning = !stop }, [stateFile, memoryFile], DumpTimeout).ConfigureAwait(false);
             long[] ranges = await dump.Task.WaitAsync(DumpTimeout).ConfigureAwait(false);
-            if (stop)
-            {
-                sentry.Close();
-                await sentry.Ended.ConfigureAwait(false);
-                ReleaseGofer();
-            }
-
             return new Dump(reply, ranges);
         }
         catch
         {
-            int? status;
-            lock (_lock)
-            {
-                _stopping = false;
-                status = _exitWhileStopping;
-            }
-
-            if (status is { } ended)
-                Finish(Report(ended));
-            else if (sentry.Ended.IsCompleted)
-                Finish(new ExitReport { ExitCode = SandboxFailed, Reason = await sentry.Ended.ConfigureAwait(false) });
+            CatchUp(sentry);
             throw;
         }
         finally
@@ -193,6 +176,29 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
             lock (_lock)
                 _dump = null;
         }
+    }
+
+    /// <summary>Lets a guest that stands still after a dump go on.</summary>
+    public async Task GoOnAsync()
+    {
+        SentryProcess sentry = Running();
+        try
+        {
+            await sentry.RequestAsync(new SignalRequest(), [], RequestTimeout).ConfigureAwait(false);
+        }
+        finally
+        {
+            CatchUp(sentry);
+        }
+    }
+
+    /// <summary>Ends the sentry of a guest that stands still after a dump; the sandbox itself lives until it is restored or finished.</summary>
+    public async Task StopAsync()
+    {
+        SentryProcess sentry = Running();
+        sentry.Close();
+        await sentry.Ended.ConfigureAwait(false);
+        ReleaseGofer();
     }
 
     /// <summary>Ends the sandbox at once.</summary>
@@ -230,6 +236,22 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
     private static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0
         ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
         : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
+
+    // While a dump that stops the guest was made, the program's or the sentry's end was set aside: it counts when the guest goes on after all.
+    private void CatchUp(SentryProcess sentry)
+    {
+        int? status;
+        lock (_lock)
+        {
+            _stopping = false;
+            status = _exitWhileStopping;
+        }
+
+        if (status is { } ended)
+            Finish(Report(ended));
+        else if (sentry.Ended.IsCompletedSuccessfully)
+            Finish(new ExitReport { ExitCode = SandboxFailed, Reason = sentry.Ended.Result });
+    }
 
     private async Task<Reply> BeginAsync(SentryProcess sentry, GoferProcess gofer, ControlMessage request, int[] descriptors)
     {

@@ -104,7 +104,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     public async Task SignalAsync(Sandbox sandbox, SignalProgramRequest request)
     {
         const int Kill = 9, Last = 64;
-        if (request.Signal is < 0 or > Last)
+        if (request.Signal is < 1 or > Last)
             throw AgentException.Invalid($"there is no signal {request.Signal}");
         if (request.Signal != Kill || request.Pid > 1)
         {

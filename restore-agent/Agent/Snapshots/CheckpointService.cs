@@ -2,7 +2,6 @@ using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
 using RestoreAgent.Api;
 using Sentry.Control;
-using Sentry.Host;
 using Snapshot.Images;
 using Snapshot.State;
 using Storage;
@@ -41,9 +40,8 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             }
             catch (Exception e) when (!request.LeaveRunning)
             {
-                // The program has stopped already; its files are whole, so it goes on from them.
                 logger.LogWarning("checkpoint {Snapshot} of {Sandbox} failed, the sandbox goes on: {Reason}", request.Snapshot, sandbox.Identity.Name, e.Message);
-                await ResumeAsync(sandbox, folder.StateFile, folder.MemoryFile).ConfigureAwait(false);
+                await sandbox.GoOnAsync().ConfigureAwait(false);
                 throw;
             }
 
@@ -120,10 +118,10 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
     {
         Pid = process.Pid,
         ParentPid = process.ParentPid,
-        Name = HostPath.ToText(process.Name),
+        Name = process.Name,
         Threads = process.Threads,
         State = process.State,
-        Arguments = [.. process.Arguments.Select(HostPath.ToText)],
+        Arguments = process.Arguments,
     };
 
     private static async Task<bool> ExistsAsync(IObjectStore store, string name)

@@ -38,6 +38,7 @@ public sealed class SavePoints(AgentFolders folders, CheckpointService checkpoin
             Dump dump;
             using (OpenFiles files = folder.MakeFiles())
                 dump = await sandbox.DumpAsync(files.State, files.Memory, stop: true).ConfigureAwait(false);
+            await sandbox.StopAsync().ConfigureAwait(false);
             if (!_throughStore)
             {
                 await checkpoints.ResumeAsync(sandbox, folder.StateFile, folder.MemoryFile).ConfigureAwait(false);

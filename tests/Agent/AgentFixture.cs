@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace Tests.Agent;
+
+/// <summary>An agent of its own over the stand-in sentry and gofer of the folder Fakes, with its client.</summary>
+public sealed class AgentFixture : IDisposable
+{
+    private readonly Process _agent;
+
+    public AgentFixture()
+    {
+        Folder = Directory.CreateTempSubdirectory("agent-test-").FullName;
+        string programs = Path.Combine(AppContext.BaseDirectory, "Fakes");
+        foreach (string program in Directory.GetFiles(programs))
+            File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Root = Path.Combine(Folder, "root");
+        Directory.CreateDirectory(Path.Combine(Root, "etc"));
+        File.WriteAllText(Path.Combine(Root, "etc/base"), "base\n");
+        File.WriteAllText(Path.Combine(Root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\nuser:x:1000:1001::/:/bin/sh\n");
+        Environment = new()
+        {
+            ["SNAPSHOT_RUNTIME_DIR"] = Path.Combine(Folder, "run"),
+            ["SNAPSHOT_STATE_DIR"] = Path.Combine(Folder, "state"),
+            ["SNAPSHOT_PROGRAMS"] = programs,
+            ["SNAPSHOT_SAVE_THROUGH_STORE"] = "1",
+        };
+        _agent = Start("restore-agent.dll", []);
+        string socket = AttachSocket;
+        Stopwatch waited = Stopwatch.StartNew();
+        while (!File.Exists(socket))
+        {
+            if (_agent.HasExited || waited.Elapsed > TimeSpan.FromMinutes(2))
+                throw new InvalidOperationException("the agent does not start: " + _agent.StandardError.ReadToEnd());
+            Thread.Sleep(20);
+        }
+    }
+
+    public string Folder { get; }
+
+    /// <summary>A folder to use as root file system.</summary>
+    public string Root { get; }
+
+    public Dictionary<string, string> Environment { get; }
+
+    public string HttpSocket => Path.Combine(Folder, "run/agent.sock");
+
+    public string AttachSocket => Path.Combine(Folder, "run/attach.sock");
+
+    /// <summary>Starts the client; the caller reads its streams.</summary>
+    public Process StartClient(params string[] arguments) => Start("snapshot-rpc.dll", arguments);
+
+    /// <summary>Runs the client to its end.</summary>
+    public (int ExitCode, string Output, string Error) Client(params string[] arguments)
+    {
+        using Process process = StartClient(arguments);
+        process.StandardInput.Close();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, error.Result);
+    }
+
+    public void Dispose()
+    {
+        _agent.Kill();
+        _agent.WaitForExit();
+        _agent.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    private Process Start(string assembly, string[] arguments)
+    {
+        ProcessStartInfo start = new("dotnet", [Path.Combine(AppContext.BaseDirectory, assembly), .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardOutputEncoding = Encoding.UTF8,
+        };
+        foreach ((string name, string value) in Environment)
+            start.Environment[name] = value;
+        return Process.Start(start)!;
+    }
+}

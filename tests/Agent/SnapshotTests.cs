@@ -1,0 +1,75 @@
+namespace Tests.Agent;
+
+/// <summary>checkpoint, restore and their failures, with a real store and image format under a stand-in sentry.</summary>
+public sealed class SnapshotTests(AgentFixture agent) : IClassFixture<AgentFixture>
+{
+    [Fact]
+    public void SaveAtCall_ThreeTimes_StreamsGoOn()
+    {
+        (int code, string output, string error) = agent.Client("run", "--rootfs", agent.Root, "--save-at-call", "500", "--", "fake", "count", "3");
+        Assert.Equal((3, "before 3\nbefore 2\nbefore 1\n", ""), (code, output, error));
+    }
+
+    [Fact]
+    public void Checkpoint_AndRestore_BringsTheSandboxBack()
+    {
+        Assert.Equal(0, agent.Client("run", "--rootfs", agent.Root, "--name", "first", "--detach", "--", "fake", "hold", "some text").ExitCode);
+        (int code, string output, string error) = agent.Client("checkpoint", "first", "one");
+        Assert.True(code == 0, error);
+        Assert.StartsWith("one: 4.0 KiB of memory", output);
+        Assert.Contains("checkpointed as one", agent.Client("ps").Output);
+        Assert.Contains("one", agent.Client("snapshots").Output);
+        Assert.Contains(agent.Root, agent.Client("inspect", "one").Output);
+
+        Assert.Equal(0, agent.Client("restore", "one", "--name", "second", "--detach").ExitCode);
+        Assert.Equal("restored some text\n", agent.Client("logs", "second").Output);
+        Assert.Equal(0, agent.Client("rm", "-f", "first", "second").ExitCode);
+        Assert.Equal(0, agent.Client("snapshots", "rm", "one").ExitCode);
+        Assert.Equal(125, agent.Client("restore", "one").ExitCode);
+    }
+
+    [Fact]
+    public void Checkpoint_LeaveRunning_GoesOn()
+    {
+        agent.Client("run", "--rootfs", agent.Root, "--name", "goes-on", "--detach", "--", "fake", "hold", "x");
+        Assert.Equal(0, agent.Client("checkpoint", "goes-on", "left", "--leave-running").ExitCode);
+        Assert.Equal(125, agent.Client("checkpoint", "goes-on", "left", "--leave-running").ExitCode);
+        Assert.Equal(0, agent.Client("checkpoint", "goes-on", "left", "--leave-running", "--replace").ExitCode);
+        Assert.Equal(0, agent.Client("kill", "goes-on").ExitCode);
+        agent.Client("rm", "-f", "goes-on");
+    }
+
+    [Fact]
+    public void Checkpoint_StoreFails_SandboxGoesOnAndNothingIsLeft()
+    {
+        string store = Path.Combine(agent.Folder, "store");
+        agent.Client("run", "--rootfs", agent.Root, "--name", "survivor", "--detach", "--", "fake", "hold", "x");
+        Directory.CreateDirectory(store);
+        File.WriteAllText(Path.Combine(store, "packs"), "in the way");
+        File.WriteAllText(Path.Combine(store, "chunks"), "in the way");
+        File.WriteAllText(Path.Combine(store, "snapshots"), "in the way");
+        File.WriteAllText(Path.Combine(store, "objects"), "in the way");
+        (int code, _, string error) = agent.Client("checkpoint", "survivor", "lost", "--store", store);
+        Assert.Equal(125, code);
+        Assert.Single(error.TrimEnd('\n').Split('\n'));
+        Assert.Contains("running", agent.Client("ps").Output.Split('\n').Single(l => l.StartsWith("survivor", StringComparison.Ordinal)));
+        Assert.Empty(Directory.GetFileSystemEntries(Path.Combine(agent.Folder, "state/work")));
+        agent.Client("rm", "-f", "survivor");
+    }
+
+    [Fact]
+    public void Restore_BaseFileDiffers_IsRefusedByName()
+    {
+        string file = Path.Combine(agent.Root, "etc/base");
+        agent.Client("run", "--rootfs", agent.Root, "--name", "based", "--detach", "--", "fake", "hold", "base");
+        (int code, _, string error) = agent.Client("checkpoint", "based", "on-base");
+        Assert.True(code == 0, error);
+        agent.Client("rm", "-f", "based");
+        File.WriteAllText(file, "bose\n");
+        (code, _, error) = agent.Client("restore", "on-base", "--name", "refused");
+        File.WriteAllText(file, "base\n");
+        Assert.Equal(125, code);
+        Assert.Contains("/etc/base", error);
+        Assert.DoesNotContain("refused", agent.Client("ps").Output);
+    }
+}
