@@ -28,7 +28,7 @@ public sealed class AgentFolders
 
     public string AttachSocket => UserFolders.AttachSocket(Runtime);
 
-    public string Lock => Path.Combine(Runtime, "agent.lock");
+    public string Lock => UserFolders.Lock(Runtime);
 
     public string Logs => Path.Combine(State, "logs");
 

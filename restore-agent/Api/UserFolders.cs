@@ -28,5 +28,8 @@ public static class UserFolders
 
     public static string AttachSocket(string runtimeFolder) => Path.Combine(runtimeFolder, "attach.sock");
 
+    /// <summary>The file that an agent holds a lock on (flock(2)) for as long as it lives.</summary>
+    public static string Lock(string runtimeFolder) => Path.Combine(runtimeFolder, "agent.lock");
+
     private static string? Value(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 }

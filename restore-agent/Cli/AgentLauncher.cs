@@ -30,6 +30,47 @@ public static class AgentLauncher
     public static UnixChannel Start(string socket)
     {
         string program = FindProgram();
+        long end = Environment.TickCount64 + StartTimeoutMilliseconds;
+        while (true)
+        {
+            (SpawnedProcess agent, string log) = Spawn(program);
+            bool exited = false;
+            while (!exited || Runs())
+            {
+                if (TryConnect(socket) is { IsOk: true } connected)
+                    return connected.Value;
+                if (Environment.TickCount64 > end)
+                    throw new CliException($"the agent does not answer at {socket}; see {log}");
+
+                // An agent that finds another one running ends with 0. That one is about to answer, or about to end: then it takes another try.
+                if (!exited && HostProcess.Wait(agent.PidFd, noHang: true) is { IsOk: true } status)
+                {
+                    if (status.Value.Signaled || status.Value.Code != 0)
+                        throw new CliException($"the agent does not start: {LastLine(log) ?? "see " + log}");
+                    exited = true;
+                }
+
+                Thread.Sleep(PollMilliseconds);
+            }
+
+            HostFile.Close(agent.PidFd);
+        }
+    }
+
+    /// <summary>Whether an agent lives, seen by the lock that it holds.</summary>
+    public static bool Runs()
+    {
+        const int ReadWrite = 2, SharedNow = 1 | 4;
+        Result<int> file = HostFile.Open(HostPath.FromText(UserFolders.Lock(RuntimeFolder)), ReadWrite | HostFile.OCloexec);
+        if (file.IsError)
+            return false;
+        bool runs = HostFile.Lock(file.Value, SharedNow) != Errno.None;
+        HostFile.Close(file.Value);
+        return runs;
+    }
+
+    private static (SpawnedProcess Agent, string Log) Spawn(string program)
+    {
         string folder = Path.Combine(UserFolders.State(HostProcess.EffectiveUserId), "logs"), log = Path.Combine(folder, "agent.log");
         Directory.CreateDirectory(folder, (UnixFileMode)PrivateFolder);
         Result<int> output = HostFile.Open(HostPath.FromText(log), WriteOnly | Create | Append | HostFile.OCloexec, PrivateFile);
@@ -45,22 +86,10 @@ public static class AgentLauncher
             NewSession = true,
             WorkingDirectory = "/",
         });
-        if (spawned.IsError)
-            throw new CliException($"cannot start {program}: {spawned.Error}");
-
-        long end = Environment.TickCount64 + StartTimeoutMilliseconds;
-        while (Environment.TickCount64 < end)
-        {
-            if (TryConnect(socket) is { IsOk: true } connected)
-                return connected.Value;
-
-            // An agent that found another one running ends with 0; that one is about to answer.
-            if (HostProcess.Wait(spawned.Value.PidFd, noHang: true) is { IsOk: true } ended && (ended.Value.Signaled || ended.Value.Code != 0))
-                throw new CliException($"the agent does not start: {LastLine(log) ?? "see " + log}");
-            Thread.Sleep(PollMilliseconds);
-        }
-
-        throw new CliException($"the agent does not answer at {socket}; see {log}");
+        HostFile.Close(output.Value);
+        if (input.IsOk)
+            HostFile.Close(input.Value);
+        return spawned.IsOk ? (spawned.Value, log) : throw new CliException($"cannot start {program}: {spawned.Error}");
     }
 
     private static Result<UnixChannel> TryConnect(string socket)

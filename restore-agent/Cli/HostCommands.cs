@@ -34,7 +34,6 @@ public static class HostCommands
         Command stop = new("stop", "Ends the agent and with it all sandboxes.");
         stop.SetAction(_ =>
         {
-            string socket = UserFolders.AttachSocket(AgentLauncher.RuntimeFolder);
             try
             {
                 using AgentClient agent = new(start: false);
@@ -46,9 +45,14 @@ public static class HostCommands
             }
 
             long end = Environment.TickCount64 + StopTimeoutMilliseconds;
-            while (File.Exists(socket) && Environment.TickCount64 < end)
+            while (AgentLauncher.Runs())
+            {
+                if (Environment.TickCount64 > end)
+                    throw new CliException("the agent does not end; snapshot-rpc agent status shows its process");
                 Thread.Sleep(PollMilliseconds);
-            return File.Exists(socket) ? throw new CliException("the agent does not end") : 0;
+            }
+
+            return 0;
         });
 
         Command status = new("status", "Says whether an agent runs, and how it is.");
