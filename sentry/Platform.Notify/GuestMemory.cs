@@ -105,11 +105,13 @@ internal static unsafe class GuestMemory
         }
     }
 
-    /// <summary>Copies guest memory to a file through a buffer of the sentry.</summary>
+    /// <summary>Copies guest memory to a file through a buffer of the sentry. Pages that the guest made unreadable (PROT_NONE) are its data too:
+    /// those are read through /proc/PID/mem, which looks at what the mapping could be.</summary>
     public static void Dump(int process, int descriptor, ReadOnlySpan<DumpRun> runs)
     {
         const int Size = 1 << 20;
         byte* buffer = (byte*)NativeMemory.AlignedAlloc(Size, 4096);
+        int memory = -1;
         try
         {
             foreach (DumpRun run in runs)
@@ -119,7 +121,18 @@ internal static unsafe class GuestMemory
                     int length = (int)Math.Min(Size, run.Length - done);
                     Span<byte> piece = new(buffer, length);
                     if (Read(process, run.Address + done, piece) != length)
-                        throw new IOException("guest memory is gone while it is written out");
+                    {
+                        if (memory < 0)
+                            memory = HostFile.Open($"/proc/{process}/mem", 0) is { IsOk: true } opened ? opened.Value : throw new IOException("guest memory is gone while it is written out");
+                        for (int got = 0; got < length;)
+                        {
+                            Result<int> count = HostFile.ReadAt(memory, piece[got..], (long)(run.Address + done) + got);
+                            if (count.IsError || count.Value == 0)
+                                throw new IOException($"guest memory cannot be read while it is written out: {count.Error}");
+                            got += count.Value;
+                        }
+                    }
+
                     for (int written = 0; written < length;)
                     {
                         Result<int> count = HostFile.WriteAt(descriptor, piece[written..], run.FileOffset + (long)done + written);
@@ -135,6 +148,8 @@ internal static unsafe class GuestMemory
         finally
         {
             NativeMemory.AlignedFree(buffer);
+            if (memory >= 0)
+                HostFile.Close(memory);
         }
     }
 

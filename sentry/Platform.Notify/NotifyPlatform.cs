@@ -20,6 +20,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
     private int _receiverThread;
     private int _receiverManagedThread;
     private Notification _inHand;
+    private Lock? _kernelLock;
     private volatile bool _quit;
     private bool _disposed;
 
@@ -29,9 +30,9 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
         KickSignal.Prepare();
         StubProgram program = StubProgram.Build();
         (SpawnedProcess zygote, Listener listener, int image) = ZygoteLauncher.Launch(program);
-        _reception = new Reception(listener, this);
+        _reception = new Reception(listener, program, this);
         _watcher = new ProcessWatcher(processId => Post(() => _reception.OnProcessEnded(processId)));
-        _reception.SetUpZygote(zygote.ProcessId, program.Handler);
+        _reception.SetUpZygote(zygote.ProcessId);
         HostFile.Close(zygote.PidFd);
         HostFile.Close(image);
     }
@@ -51,6 +52,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
     public void Run(IPlatformEvents events, Lock kernelLock)
     {
         ArgumentNullException.ThrowIfNull(events);
+        _kernelLock = kernelLock;
         _receiverThread = HostProcess.ThreadId;
         _receiverManagedThread = Environment.CurrentManagedThreadId;
         kernelLock.Enter();
@@ -106,6 +108,8 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
         _watcher.Dispose();
         _reception.Dispose();
     }
+
+    bool IReceiver.IsExclusive => _receiverThread == 0 || _kernelLock is not { } kernelLock || kernelLock.IsHeldByCurrentThread;
 
     void IReceiver.TakeOver()
     {

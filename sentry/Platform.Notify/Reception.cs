@@ -27,9 +27,10 @@ internal sealed class Reception : IDisposable
     private bool _expectingBirth;
     private Birth? _birth;
 
-    public Reception(Listener listener, IReceiver receiver)
+    public Reception(Listener listener, StubProgram program, IReceiver receiver)
     {
         Listener = listener;
+        Program = program;
         _receiver = receiver;
     }
 
@@ -38,13 +39,18 @@ internal sealed class Reception : IDisposable
 
     public Listener Listener { get; }
 
+    public StubProgram Program { get; }
+
+    /// <summary>Whether any guest thread may be in guest code now.</summary>
+    public bool AnyRunning => _threads.Values.Any(t => t.HostState is HostThreadState.Running or HostThreadState.Batch);
+
     public bool HasBirth => _birth is not null;
 
     /// <summary>Whether something waits to be delivered.</summary>
     public bool HasEvents => _events.Count > 0 || _lost.Count > 0;
 
     /// <summary>Waits for the zygote's first report and cleans it: host descriptors, mappings, signal handlers.</summary>
-    public void SetUpZygote(int processId, ulong handler)
+    public void SetUpZygote(int processId)
     {
         ExpectBirth();
         long deadline = Environment.TickCount64 + Patience;
@@ -66,7 +72,7 @@ internal sealed class Reception : IDisposable
         StubProcess process = new(processId, space);
         _zygote = Register(new StubThread(this, process, birth.ThreadId, space.TakeSlot()));
         _zygote.OnBirth(birth, hasFrame: false);
-        foreach (StubOperation[] batch in Zygote.Operations(processId, handler))
+        foreach (StubOperation[] batch in Zygote.Operations(processId, Program.Handler))
         {
             Errno error = _zygote.Run(batch);
             if (error != Errno.None)
@@ -78,10 +84,9 @@ internal sealed class Reception : IDisposable
     public Result<StubThread> CreateProcess()
     {
         StubThread zygote = _zygote ?? throw new InvalidOperationException("no zygote");
-        ExpectBirth();
-        Errno error = zygote.Run(ForkOperation);
-        if (error != Errno.None || !AwaitBirth(zygote, out Birth birth))
-            return error == Errno.None ? Errno.EAGAIN : error;
+        Errno error = RunAndAwaitBirth(zygote, ForkOperation, out Birth birth);
+        if (error != Errno.None)
+            return error;
         StubSpace space = new(this);
         space.TakeOnly(zygote.SlotIndex);
         return AdoptProcess(birth, space, zygote.SlotIndex, hasFrame: false);
@@ -111,12 +116,11 @@ internal sealed class Reception : IDisposable
             return Errno.ENOMEM;
 
         ulong flags = Vm | ClearThreadWord | (ownProcess ? ParentOfParent : Fs | Files | SignalHandlers | SameThreadGroup | SemaphoreUndo);
-        ExpectBirth();
-        Errno error = parent.Run(StubOperation.CloneWith(flags, slot + StubLayout.SlotSize - 64, slot + StubLayout.AtThreadWord));
-        if (error != Errno.None || !AwaitBirth(parent, out Birth birth))
+        Errno error = RunAndAwaitBirth(parent, StubOperation.CloneWith(flags, slot + StubLayout.SlotSize - 64, slot + StubLayout.AtThreadWord), out Birth birth);
+        if (error != Errno.None)
         {
             space.ReturnSlot(index);
-            return error == Errno.None ? Errno.EAGAIN : error;
+            return error;
         }
 
         StubThread child;
@@ -141,11 +145,12 @@ internal sealed class Reception : IDisposable
     {
         if (stopped.State != GuestThreadState.Stopped)
             return Errno.ESRCH;
-        ExpectBirth();
-        Errno error = stopped.Run(ForkOperation);
-        if (error != Errno.None || !AwaitBirth(stopped, out Birth birth))
-            return error == Errno.None ? Errno.EAGAIN : error;
-        return new FrozenMemory(this, AdoptFork(stopped, birth));
+        Errno error = RunAndAwaitBirth(stopped, ForkOperation, out Birth birth);
+        if (error != Errno.None)
+            return error;
+        StubThread copy = AdoptFork(stopped, birth);
+        copy.IsSilent = true;
+        return new FrozenMemory(this, copy);
     }
 
     public void ExpectBirth()
@@ -189,6 +194,34 @@ internal sealed class Reception : IDisposable
         return true;
     }
 
+    /// <summary>Has a stopped thread run a batch and waits. Unlike other operations it may be used without the kernel lock: the receiver's
+    /// thread then starts and ends the batch between other events.</summary>
+    public bool RunFromAnywhere(StubThread thread, StubOperation[] operations)
+    {
+        if (_receiver.IsExclusive)
+        {
+            thread.Run(operations);
+        }
+        else
+        {
+            ManualResetEventSlim done = new();
+            _receiver.Post(() =>
+            {
+                if (thread.HostState == HostThreadState.Reporting)
+                    thread.StartRun(operations, done.Set);
+                else
+                    done.Set();
+            });
+            while (!done.Wait(100))
+            {
+                if (_receiver.IsExclusive)
+                    return false; // the receiver has quit meanwhile
+            }
+        }
+
+        return thread.Process.IsAlive;
+    }
+
     /// <summary>Sorts one notification.</summary>
     public void Accept(in Notification notification)
     {
@@ -227,13 +260,14 @@ internal sealed class Reception : IDisposable
         StubProcess process = thread.Process;
         if (!process.IsAlive)
             return;
-        bool kernelKnows = thread.State != GuestThreadState.Dead;
-        StubThread? witness = kernelKnows ? thread : process.Threads.Find(t => t.State != GuestThreadState.Dead);
+        StubThread? witness = Concerns(thread) ? thread : process.Threads.Find(Concerns);
         EndProcess(process);
         if (witness is null)
             return;
         _lost.Enqueue((witness, reason));
         _receiver.TakeOver();
+
+        static bool Concerns(StubThread thread) => thread.State != GuestThreadState.Dead && !thread.IsSilent;
     }
 
     /// <summary>A process was found to have ended by itself.</summary>
@@ -292,10 +326,10 @@ internal sealed class Reception : IDisposable
 
     private void AcceptFromStub(StubThread? thread, in Notification notification)
     {
-        if (notification.Number == StubLayout.ReportNumber && notification.A0 == (ulong)ReportKind.Birth && _expectingBirth && !HasBirth)
+        bool isBirth = notification.Number == StubLayout.ReportNumber && notification.A0 == (ulong)ReportKind.Birth;
+        if (isBirth && thread is null && _expectingBirth && !HasBirth)
         {
-            if (thread is not null)
-                Lose(thread, "its host thread ended"); // the host has given its number to another
+            // Only one clone is let through at a time, so the one unknown thread is its child.
             _birth = new Birth(notification.ThreadId, notification.Id, notification.A2, notification.A3, notification.A5);
         }
         else if (thread is null)
@@ -317,16 +351,25 @@ internal sealed class Reception : IDisposable
         {
             thread.OnBatchReport(notification);
         }
+        else if (notification.A0 == (ulong)ReportKind.Swap)
+        {
+            thread.OnSwapReport(notification);
+        }
         else
         {
             Lose(thread, "a report of no known kind");
         }
     }
 
-    private bool AwaitBirth(StubThread parent, out Birth birth)
+    /// <summary>The child's first report and the parent's own come in either order.</summary>
+    private Errno RunAndAwaitBirth(StubThread parent, in StubOperation clone, out Birth birth)
     {
-        ServeUntil(parent, static t => t.Reception.HasBirth);
-        return TakeBirth(out birth);
+        ExpectBirth();
+        Errno error = parent.Run(clone);
+        if (error == Errno.None)
+            ServeUntil(parent, static t => t.Reception.HasBirth);
+        bool born = TakeBirth(out birth);
+        return born ? Errno.None : error == Errno.None ? Errno.EAGAIN : error;
     }
 
     private StubThread AdoptProcess(in Birth birth, StubSpace space, int slot, bool hasFrame)
@@ -397,6 +440,12 @@ internal interface IReceiver
 {
     /// <summary>Called before the caller receives itself: afterwards no other thread does, and what one had in hand has been accepted.</summary>
     void TakeOver();
+
+    /// <summary>Whether this thread may receive: it holds the kernel lock, or nothing else runs.</summary>
+    bool IsExclusive { get; }
+
+    /// <summary>Runs an action on the receiver's thread.</summary>
+    void Post(Action action);
 
     /// <summary>Reports the unexpected end of a process to <see cref="Reception.OnProcessEnded"/>.</summary>
     void Watch(int pidfd, int processId);

@@ -37,6 +37,10 @@ internal static class StubLayout
     /// <summary>An operation that is no system call: use the tile registers once, so that the host makes room for their state.</summary>
     public const int TouchTiles = 0x2000;
 
+    /// <summary>Where in the slot a compare-and-exchange has its stack pointer: inside the signal stack, so that a fault's frame goes below it
+    /// and spares the thread's saved frame at the top. Its own frame lies just above.</summary>
+    public const ulong SwapStack = 0x9000;
+
     /// <summary>Starts a prefilled batch. Lower than <see cref="StopSignal"/>: of two pending signals the lower is delivered first.</summary>
     public const int BatchSignal = 10;
 
@@ -58,6 +62,9 @@ internal enum ReportKind
 
     /// <summary>The first report of a new thread or process.</summary>
     Birth = 2,
+
+    /// <summary>A compare-and-exchange has been made.</summary>
+    Swap = 3,
 }
 
 /// <summary>Offsets in struct ucontext as the kernel writes it on x86-64, and of the siginfo behind it.</summary>

@@ -66,7 +66,13 @@ internal sealed class StubSpace(Reception reception) : IAddressSpace
     {
         if (!TryRead32(address, out found))
             return false;
-        return found != expected || TryWrite32(address, desired);
+        if (found != expected)
+            return true;
+
+        // When no guest thread is in guest code nothing can come between the read and the write.
+        if (!reception.AnyRunning || runner is not StubThread { CanSwap: true } thread)
+            return TryWrite32(address, desired);
+        return thread.TrySwap(address, expected, desired, out found);
     }
 
     public void FindPrivatePages(ulong start, ulong end, List<PageRun> runs)

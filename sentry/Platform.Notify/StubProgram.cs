@@ -13,10 +13,11 @@ internal sealed class StubProgram
 {
     private const int CodeOffset = 0x100, TileConfigOffset = 0xF00;
 
-    private StubProgram(byte[] image, ulong handler)
+    private StubProgram(byte[] image, ulong handler, ulong swap)
     {
         Image = image;
         Handler = handler;
+        Swap = swap;
     }
 
     /// <summary>The ELF file.</summary>
@@ -25,12 +26,16 @@ internal sealed class StubProgram
     /// <summary>The address of the signal handler.</summary>
     public ulong Handler { get; }
 
+    /// <summary>The address of the compare-and-exchange: rdi = word, eax = expected, ecx = desired, rbx = slot; reports what it found.</summary>
+    public ulong Swap { get; }
+
     public static StubProgram Build()
     {
         Assembler c = new(64);
         Label handler = c.CreateLabel("handler");
         Label report = c.CreateLabel("report");
         Label batch = c.CreateLabel("batch");
+        Label swap = c.CreateLabel("swap");
 
         // Entry of the zygote: take slot 0 as the stack and report.
         c.mov(rsp, StubLayout.Slot(0) + StubLayout.SlotSize - 64);
@@ -43,9 +48,16 @@ internal sealed class StubProgram
         EmitHandler(c, ref handler, report, batch);
         EmitReportAndBatch(c, ref report, ref batch);
 
+        // Runs with faults unblocked, so that an address that is gone is reported like any fault.
+        c.Label(ref swap);
+        c.@lock.cmpxchg(__dword_ptr[rdi], ecx);
+        c.mov(esi, eax);
+        c.mov(edi, (int)ReportKind.Swap);
+        c.jmp(report);
+
         using MemoryStream code = new();
         AssemblerResult result = c.Assemble(new StreamCodeWriter(code), StubLayout.Base + CodeOffset, BlockEncoderOptions.ReturnNewInstructionOffsets);
-        return new StubProgram(BuildElf(code.ToArray()), result.GetLabelRIP(handler));
+        return new StubProgram(BuildElf(code.ToArray()), result.GetLabelRIP(handler), result.GetLabelRIP(swap));
     }
 
     // handler(rdi = signal, rsi = siginfo, rdx = ucontext), on the slot's signal stack with all signals blocked

@@ -49,6 +49,9 @@ internal sealed class StubThread : IGuestThread
     private bool _resumeAfterBatch;
     private bool _needsTiles;
     private bool _trapped;
+    private bool _swapping;
+    private bool _swapFaulted;
+    private uint _swapFound;
 
     public StubThread(Reception reception, StubProcess process, int threadId, int slot)
     {
@@ -93,6 +96,9 @@ internal sealed class StubThread : IGuestThread
     private int FaultSignal { get; set; }
 
     public IAddressSpace AddressSpace => Process.Space;
+
+    /// <summary>A frozen copy: the kernel does not know it as a thread.</summary>
+    public bool IsSilent { get; set; }
 
     public object? Owner { get; set; }
 
@@ -335,7 +341,7 @@ internal sealed class StubThread : IGuestThread
 
         if (Reception.TakeBirth(out Birth birth))
         {
-            StubThread child = Reception.AdoptFork(this, birth);
+            StubThread child = Reception.AdoptFork(this, _virtualCall ? birth with { Frame = Context.Address } : birth);
             if (_virtualCall)
                 Return(parentValue);
             return child;
@@ -417,6 +423,12 @@ internal sealed class StubThread : IGuestThread
 
         ReportId = report.Id;
         HostState = HostThreadState.Reporting;
+        if (_swapping)
+        {
+            _swapFaulted = true; // the frame of this fault lies below the thread's own, which is what it returns to
+            return;
+        }
+
         Context.Begin(frame, report.A3, report.A5);
         if (signal == StubLayout.StopSignal)
             _stopSent = false;
@@ -470,6 +482,11 @@ internal sealed class StubThread : IGuestThread
         {
             return;
         }
+        else if (BatchEnded is { } ended)
+        {
+            BatchEnded = null;
+            ended();
+        }
         else if (failedByItself || (_resumeAfterBatch && BatchError != Errno.None))
         {
             Reception.Lose(this, $"the host refused a change of memory: {BatchError}");
@@ -478,6 +495,20 @@ internal sealed class StubThread : IGuestThread
         {
             Proceed();
         }
+    }
+
+    /// <summary>A compare-and-exchange has been made.</summary>
+    public void OnSwapReport(in Notification report)
+    {
+        if (!_swapping || HostState != HostThreadState.Running)
+        {
+            Reception.Lose(this, "a swap report out of turn");
+            return;
+        }
+
+        ReportId = report.Id;
+        HostState = HostThreadState.Reporting;
+        _swapFound = (uint)report.A1;
     }
 
     /// <summary>The first report of this thread.</summary>
@@ -543,6 +574,8 @@ internal sealed class StubThread : IGuestThread
         State = GuestThreadState.Dead;
         PendingEvent = PendingEvent.None;
         Stopping = false;
+        BatchEnded?.Invoke();
+        BatchEnded = null;
     }
 
     /// <summary>Runs operations while stopped (or in a virtual call) and waits; the first errno.</summary>
@@ -554,17 +587,68 @@ internal sealed class StubThread : IGuestThread
         return RunOperations();
     }
 
+    /// <summary>Starts a batch while stopped; <see cref="BatchEnded"/> is called when it reports, or the process is gone.</summary>
+    public void StartRun(ReadOnlySpan<StubOperation> operations, Action ended)
+    {
+        BatchEnded = ended;
+        _operations.Clear();
+        _nextOperation = 0;
+        _operations.AddRange(operations);
+        HostState = HostThreadState.Batch;
+        int count = StartBatch(prefilled: false, autoReturn: 0);
+        if (count > 0)
+            Reception.Listener.Send(ReportId, count);
+    }
+
+    /// <summary>Told once at the end of what <see cref="StartRun"/> started.</summary>
+    private Action? BatchEnded { get; set; }
+
     /// <summary>Installs a descriptor while stopped.</summary>
     public Result<int> Install(int descriptor) => Reception.Listener.AddDescriptor(ReportId, descriptor);
 
     public bool EnsureContext()
     {
-        if (State != GuestThreadState.Stopped && !_virtualCall && PendingEvent == PendingEvent.None && State == GuestThreadState.Dead)
+        if (State == GuestThreadState.Dead)
             return false;
         if (Context.Load(Process.ProcessId))
             return true;
         Reception.Lose(this, "its frame cannot be read");
         return false;
+    }
+
+    /// <summary>Whether it can execute an instruction for the kernel.</summary>
+    public bool CanSwap => State is GuestThreadState.Stopped or GuestThreadState.InSyscall;
+
+    /// <summary>
+    /// Has this thread execute a locked cmpxchg, between two of its own instructions: it returns to a frame that leads there and reports.
+    /// </summary>
+    public bool TrySwap(ulong address, uint expected, uint desired, out uint found)
+    {
+        // All but the faults stay blocked: SIGILL 4, SIGTRAP 5, SIGBUS 7, SIGFPE 8, SIGSEGV 11.
+        const ulong AllButFaults = ~(1ul << 3 | 1ul << 4 | 1ul << 6 | 1ul << 7 | 1ul << 10);
+        found = 0;
+        if ((State == GuestThreadState.InSyscall && !_virtualCall && !MakeCallVirtual()) || !EnsureContext() || !Context.Store(Process.ProcessId, Slot))
+            return false;
+        GuestRegisters registers = new()
+        {
+            Rip = Reception.Program.Swap,
+            Rdi = address,
+            Rax = expected,
+            Rcx = desired,
+            Rbx = Slot,
+            Rsp = Slot + StubLayout.SwapStack,
+        };
+        ulong frame = Slot + StubLayout.SwapStack + 0x100;
+        if (!ThreadContext.WriteOther(Process.ProcessId, Slot, frame, registers, AllButFaults))
+            return false;
+        _swapping = true;
+        _swapFaulted = false;
+        HostState = HostThreadState.Running;
+        Reception.Listener.Send(ReportId, (long)frame);
+        bool reported = Reception.ServeUntil(this, static t => t.HostState == HostThreadState.Reporting);
+        _swapping = false;
+        found = _swapFound;
+        return reported && !_swapFaulted;
     }
 
     private void Raise(PendingEvent what)

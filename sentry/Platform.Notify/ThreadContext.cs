@@ -18,6 +18,7 @@ internal sealed class ThreadContext
     private bool _basesDirty;
     private ulong _fsBase;
     private ulong _gsBase;
+    private ulong _signalMask;
 
     /// <summary>The address of the ucontext in the slot; 0 when there is none yet.</summary>
     public ulong Address { get; private set; }
@@ -106,6 +107,16 @@ internal sealed class ThreadContext
         return true;
     }
 
+    /// <summary>Writes a frame with these registers at a place of its own; the thread's own frame is not touched.</summary>
+    public static bool WriteOther(int process, ulong slot, ulong address, in GuestRegisters registers, ulong signalMask)
+    {
+        ThreadContext other = new() { Address = address };
+        other.Set(registers);
+        other._basesDirty = false;
+        other._signalMask = signalMask;
+        return other.Store(process, slot);
+    }
+
     /// <summary>Takes the registers of another thread of the same or of a copied address space.</summary>
     public void CopyFrom(ThreadContext other)
     {
@@ -133,7 +144,7 @@ internal sealed class ThreadContext
             this[FrameLayout.StackSize] = StubLayout.SlotSize - StubLayout.ControlSize;
             this[FrameLayout.Selectors] = CodeSelector | StackSelector << 48;
             this[FrameLayout.Eflags] = (this[FrameLayout.Eflags] & UserFlags) | AlwaysSetFlags;
-            this[FrameLayout.SignalMask] = 0;
+            this[FrameLayout.SignalMask] = _signalMask;
             if (GuestMemory.Write(process, Address, _frame.AsSpan(0, FrameLayout.ContextSize)) != FrameLayout.ContextSize)
                 return false;
             _dirty = false;

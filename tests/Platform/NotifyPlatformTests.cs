@@ -16,6 +16,8 @@ public sealed class NotifyPlatformTests
     [InlineData("threads", "4", "20000")]
     [InlineData("swaps")]
     [InlineData("avx")]
+    [InlineData("swapstorm", "2", "3000000")]
+    [InlineData("swapfault")]
     public void Run_Guest_EndsWell(params string[] arguments)
     {
         using TestKernel kernel = new();
@@ -243,6 +245,47 @@ public sealed class NotifyPlatformTests
         };
         run.Join();
         Assert.Equal(0, run.Status);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Dump_LargeMemoryWithUnreadablePages_WritesAll(bool underLock)
+    {
+        const ulong Start = 0x2000_0000_0000, Length = 5 << 20;
+        using RunningKernel run = new("park");
+        run.AwaitParked(1);
+        byte[] content = new byte[Length];
+        new Random(1).NextBytes(content);
+        IFrozenMemory frozen = null!;
+        run.Do(() =>
+        {
+            IGuestThread thread = run.Kernel.First.Threads[0];
+            thread.Stop();
+            thread.Queue(MemoryOperation.Map(Start, Length, MemoryProtection.Read | MemoryProtection.Write, MemorySource.Anonymous));
+            Assert.Equal(Errno.None, thread.Flush());
+            Assert.Equal((int)Length, thread.AddressSpace.Write(Start, content));
+            thread.Queue(MemoryOperation.Protect(Start + (2 << 20), 8192, MemoryProtection.None));
+            Assert.Equal(Errno.None, thread.Flush());
+            frozen = thread.AddressSpace.Freeze(thread).Value;
+            thread.Resume();
+        });
+        int file = HostFile.CreateMemory("dump").Value;
+        DumpRun[] runs = [new DumpRun(Start + 4096, Length - 4096, 8192), new DumpRun(Start, 4096, 0)];
+        if (underLock)
+            run.Do(() => frozen.Dump(file, runs));
+        else
+            frozen.Dump(file, runs);
+        byte[] written = new byte[Length - 4096];
+        Assert.Equal(written.Length, HostFile.ReadAt(file, written, 8192).Value);
+        Assert.True(written.AsSpan().SequenceEqual(content.AsSpan(4096)));
+        Assert.Equal(4096, HostFile.ReadAt(file, written.AsSpan(0, 4096), 0).Value);
+        Assert.True(written.AsSpan(0, 4096).SequenceEqual(content.AsSpan(0, 4096)));
+        HostFile.Close(file);
+        run.Do(frozen.Dispose);
+        run.Do(() => run.Kernel.Exit(run.Kernel.First, 0));
+        run.Join();
+        Assert.Empty(run.Kernel.Lost);
     }
 
     [Fact]

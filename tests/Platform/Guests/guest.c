@@ -188,6 +188,31 @@ static void swaps(void)
     u64 fs; __asm__ volatile("rdfsbase %0" : "=r"(fs)); CHECK(fs == (u64)&word);
 }
 
+static void swapstorm(long n, long each)
+{
+    char* stacks = (char*)sys6(MMAP, 0, n * 4096, 3, 0x22, -1, 0);
+    for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, adder, each) > 0);
+    for (long i = 0; i < 200;)
+    {
+        u32 old = counter;
+        if (sys(CAS, &counter, old, old + 1) == old) i++;
+    }
+    CHECK(sys(WAIT, -n, 0, 0) == 0);
+    CHECK(counter == n * each + 200);
+    CHECK(sys(CAS, 8, 5, 7) == -14);
+}
+
+// a page that can be read but not written: the exchange faults in the stub while another thread runs
+static void swapfault(void)
+{
+    char* stacks = (char*)sys6(MMAP, 0, 4096, 3, 0x22, -1, 0);
+    u32* p = (u32*)sys6(MMAP, 0, 4096, 1, 0x22, -1, 0);
+    CHECK(child_of(0x10f00, stacks + 4096, adder, 3000000) > 0);
+    for (int i = 0; i < 20; i++) CHECK(sys(CAS, p, 0, 7) == -14);
+    CHECK(*p == 0);
+    CHECK(sys(FORK, 0, 0, 0) >= 0);
+}
+
 static void avx(void)
 {
     // keep a ymm value across many stops
@@ -197,6 +222,30 @@ static void avx(void)
         __asm__ volatile("vmovdqu %1, %%ymm5\n mov $200000, %%rcx\n 1: dec %%rcx\n jnz 1b\n vmovdqu %%ymm5, %0" : "=m"(out) : "m"(in) : "rcx", "xmm5", "memory");
         for (int i = 0; i < 4; i++) CHECK(in[i] == out[i]);
         in[0]++;
+    }
+}
+
+static void quick(long x) { sys(TICK, x, 0, 0); for (;;) sys(EXIT, 0, 0, 0); }
+static void bench(long kind, long n)
+{
+    static char* pages[4096];
+    char* one = (char*)sys6(MMAP, 0, 65536, 3, 0x22, -1, 0);
+    for (int round = 0; round < 11; round++)
+    {
+        if (kind == 3) for (long i = 0; i < n; i++) pages[i] = (char*)sys6(MMAP, 0, 4096, 3, 0x22, -1, 0);
+        sys(3020, 0, 0, 0);
+        switch (kind)
+        {
+            case 0: for (long i = 0; i < n; i++) sys(GETPPID, 0, 0, 0); break;
+            case 1: for (long i = 0; i < n; i++) CHECK(sys(MPROTECT, one, 65536, 1 + (i & 2)) == 0); break;
+            case 2: for (long i = 0; i < n; i++) pages[i] = (char*)sys6(MMAP, 0, 4096, 3, 0x22, -1, 0); break;
+            case 3: for (long i = 0; i < n; i++) CHECK(sys(MUNMAP, pages[i], 4096, 0) == 0); break;
+            case 4: forks(n); break;
+            case 5: vforks(n); break;
+            case 6: for (long i = 0; i < n; i++) { CHECK(child_of(0x10f00, stack1 + 8192, quick, i) > 0); CHECK(sys(WAIT, -(round * n + i + 1), 0, 0) == 0); } break;
+        }
+        sys(3021, 0, 0, 0);
+        if (kind == 2) for (long i = 0; i < n; i++) sys(MUNMAP, pages[i], 4096, 0);
     }
 }
 
@@ -220,6 +269,9 @@ __attribute__((used)) void start(long* sp)
     else if (same(what, "hostilethread")) { child_of(0x10f00, stack1 + 8192, hostile_thread, n); for (;;) sys(PARK, 0, 0, 0); }
     else if (same(what, "swaps")) swaps();
     else if (same(what, "avx")) avx();
+    else if (same(what, "swapstorm")) swapstorm(n, m);
+    else if (same(what, "swapfault")) swapfault();
+    else if (same(what, "bench")) bench(n, m);
     else done(98);
     done(0);
 }
