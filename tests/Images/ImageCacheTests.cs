@@ -147,7 +147,7 @@ public sealed class ImageCacheTests : IDisposable
         string memory = Path.Combine(scratch.Path, "m");
         File.WriteAllBytes(state, []);
         File.WriteAllBytes(memory, new byte[length]);
-        CachedImage image = cache.Seed(id, state, memory);
+        CachedImage image = cache.Seed(id, state, memory, dataBytes: length);
         if (keep)
             return image;
         image.Dispose();
