@@ -335,6 +335,8 @@ public static class SignalDelivery
             }
 
             SignalAction action = task.Group.Actions[info.Number];
+            if (!action.IsIgnored)
+                task.Kernel.Strace?.OnSignal(task, info);
             if (!action.IsHandler)
                 ActByDefault(task, info.Number, action);
             else

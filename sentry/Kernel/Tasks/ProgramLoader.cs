@@ -129,9 +129,9 @@ internal static class ProgramLoader
                     return made.Error;
             }
 
-            // The rest of the last file page belongs to .bss; a read-only segment keeps the file's bytes there, as on Linux.
+            // The rest of the last file page is cleared to its end: the dynamic linker allocates there. A read-only segment keeps the file's bytes.
             if (segment.FileSize > 0 && end > fileEnd && (segment.Protection & MemoryProtection.Write) != 0 && filePages > fileEnd)
-                clear.Add((fileEnd, (int)(Math.Min(filePages, end) - fileEnd)));
+                clear.Add((fileEnd, (int)(filePages - fileEnd)));
         }
 
         return Errno.None;
