@@ -78,9 +78,9 @@ internal static class Confinement
             Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs,
             // a message before the end
             Sysno.write, Sysno.exit_group, Sysno.exit,
-            // the runtime: memory, threads, signals, time
+            // the runtime: memory, threads (one may still be starting), signals, time
             Sysno.mmap, Sysno.munmap, Sysno.mprotect, Sysno.madvise, Sysno.mremap, Sysno.brk, Sysno.futex, Sysno.rt_sigaction, Sysno.rt_sigprocmask, Sysno.rt_sigreturn,
-            Sysno.sigaltstack, Sysno.tgkill, Sysno.getpid, Sysno.gettid, Sysno.sched_yield, Sysno.sched_getaffinity, Sysno.clock_gettime, Sysno.clock_nanosleep, Sysno.nanosleep,
+            Sysno.rseq, Sysno.set_robust_list, Sysno.sigaltstack, Sysno.tgkill, Sysno.getpid, Sysno.gettid, Sysno.sched_yield, Sysno.sched_getaffinity, Sysno.clock_gettime, Sysno.clock_nanosleep, Sysno.nanosleep,
             Sysno.membarrier, Sysno.getrandom, Sysno.sysinfo, Sysno.restart_syscall, Sysno.read, Sysno.poll, Sysno.fcntl, Sysno.getrusage, Sysno.mincore,
         ];
         var program = new List<ulong>
