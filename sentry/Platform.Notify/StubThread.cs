@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Sentry.Abi;
 using Sentry.Host;
 
@@ -38,17 +37,14 @@ internal sealed class StubThread : IGuestThread
     private const int RestartCall = -513; // ERESTARTNOINTR: with a signal pending the host rewinds to the call instruction
     private const int TrapSignal = 5;
 
-    private readonly List<MemoryOperation> _queue = [];
-    private readonly List<StubOperation> _operations = [];
-    private int _nextOperation;
-    private StubOperation[] _expected = [];
-    private int _expectedCount;
+    private readonly StubBatch _batch = new();
     private bool _stopSent;
     private bool _interruptWanted;
     private bool _virtualCall;
     private bool _resumeAfterBatch;
-    private bool _needsTiles;
     private bool _trapped;
+    private bool _forking; // a fork waits for the end of its prefilled batch
+    private bool _forkFailed;
     private bool _swapping;
     private bool _swapFaulted;
     private uint _swapFound;
@@ -86,9 +82,6 @@ internal sealed class StubThread : IGuestThread
     /// <summary>A synchronous stop waits for it: its calls are rewound.</summary>
     public bool Stopping { get; private set; }
 
-    /// <summary>A fork waits for the end of its prefilled batch.</summary>
-    private bool Forking { get; set; }
-
     public Notification Call { get; private set; }
 
     private ulong ReportId { get; set; }
@@ -108,15 +101,15 @@ internal sealed class StubThread : IGuestThread
     {
         if (operation.Address + operation.Length > StubLayout.Base || operation.Address + operation.Length < operation.Address || operation.NewAddress + operation.NewLength > StubLayout.Base)
             throw new ArgumentOutOfRangeException(nameof(operation), "the range is not the guest's");
-        _queue.Add(operation);
+        _batch.Queue(operation);
     }
 
     public Errno Flush()
     {
         if (State != GuestThreadState.Stopped)
             return Errno.ESRCH;
-        Errno error = BuildOperations(ReportId);
-        if (error != Errno.None || _operations.Count == 0)
+        Errno error = _batch.Build(Reception.Listener, ReportId);
+        if (error != Errno.None || !_batch.HasMore)
             return error;
         return RunOperations();
     }
@@ -138,24 +131,24 @@ internal sealed class StubThread : IGuestThread
 
         State = GuestThreadState.Running;
         HostState = HostThreadState.Running;
-        if (_queue.Count == 0)
+        if (!_batch.HasQueued)
         {
             Reception.Listener.Send(Call.Id, value);
             return;
         }
 
-        if (IsTheCallItself(value))
+        if (value == 0 && _batch.IsTheCallItself(Call))
         {
-            _queue.Clear();
+            _batch.ClearQueue();
             Reception.Listener.Continue(Call.Id);
             return;
         }
 
-        Errno error = BuildOperations(Call.Id);
+        Errno error = _batch.Build(Reception.Listener, Call.Id);
         if (error == Errno.None)
         {
             int count = StartBatch(prefilled: true, autoReturn: 1);
-            if (_nextOperation < _operations.Count)
+            if (_batch.HasMore)
             {
                 HostState = HostThreadState.Batch;
                 _resumeAfterBatch = true;
@@ -195,7 +188,7 @@ internal sealed class StubThread : IGuestThread
             return;
         }
 
-        Errno error = _queue.Count > 0 ? Flush() : Errno.None;
+        Errno error = _batch.HasQueued ? Flush() : Errno.None;
         if (error != Errno.None)
             Reception.Lose(this, $"a change of memory failed: {error}");
     }
@@ -256,7 +249,7 @@ internal sealed class StubThread : IGuestThread
             return;
         }
 
-        Errno error = BuildOperations(ReportId);
+        Errno error = _batch.Build(Reception.Listener, ReportId);
         if (error != Errno.None)
         {
             Reception.Lose(this, $"a change of memory could not be prepared: {error}");
@@ -308,7 +301,7 @@ internal sealed class StubThread : IGuestThread
         if (!EnsureContext() || (!state.IsEmpty && !ExtendedState.IsLoadable(state)))
             return false;
         if (!state.IsEmpty && (ExtendedState.Features(state) & ExtendedState.Tiles) != 0)
-            _needsTiles = true;
+            _batch.NeedsTiles = true;
         return Context.PlaceExtendedState(Process.ProcessId, Slot, state);
     }
 
@@ -316,42 +309,43 @@ internal sealed class StubThread : IGuestThread
     {
         if (State != GuestThreadState.InSyscall)
             return Errno.ESRCH;
-        Errno error = BuildOperations(_virtualCall ? ReportId : Call.Id);
+        Errno error = _batch.Build(Reception.Listener, _virtualCall ? ReportId : Call.Id);
         if (error != Errno.None)
             return error;
-        if (!_virtualCall && _operations.Count >= StubLayout.MaxOperations && !MakeCallVirtual())
+        if (!_virtualCall && !_batch.HasRoomInOne && !MakeCallVirtual())
             return Errno.ESRCH;
         Reception.ExpectBirth();
-        _operations.Add(Reception.ForkOperation);
+        _batch.Add(Reception.ForkOperation);
+        error = _virtualCall ? RunOperations() : AnswerByFork(parentValue);
+        if (error == Errno.None)
+            Reception.ServeUntil(this, static t => t.Reception.HasBirth);
+        if (!Reception.TakeBirth(out Birth birth))
+            return error == Errno.None ? Errno.EAGAIN : error;
+        StubThread child = Reception.AdoptFork(this, _virtualCall ? birth with { Frame = Context.Address } : birth);
         if (_virtualCall)
-        {
-            error = RunOperations();
-        }
-        else
-        {
-            State = GuestThreadState.Running;
-            HostState = HostThreadState.Running;
-            Forking = true;
-            if (StartBatch(prefilled: true, autoReturn: 1) > 0 && Signal(StubLayout.BatchSignal))
-                Reception.Listener.Send(Call.Id, parentValue);
-            Reception.ServeUntil(this, static t => t.Reception.HasBirth || (t.HostState == HostThreadState.Reporting && t.Forking));
-            error = HostState == HostThreadState.Reporting && !Reception.HasBirth ? BatchError : Errno.None;
-            Forking = false;
-        }
+            Return(parentValue);
+        return child;
+    }
 
-        if (Reception.TakeBirth(out Birth birth))
-        {
-            StubThread child = Reception.AdoptFork(this, _virtualCall ? birth with { Frame = Context.Address } : birth);
-            if (_virtualCall)
-                Return(parentValue);
-            return child;
-        }
-
+    /// <summary>Answers the call with a prefilled batch that forks and returns by itself. When it fails, the thread reports, which
+    /// makes the call a virtual one.</summary>
+    private Errno AnswerByFork(long value)
+    {
+        State = GuestThreadState.Running;
+        HostState = HostThreadState.Running;
+        _forking = true;
+        _forkFailed = false;
+        if (StartBatch(prefilled: true, autoReturn: 1) > 0 && Signal(StubLayout.BatchSignal))
+            Reception.Listener.Send(Call.Id, value);
+        Reception.ServeUntil(this, static t => t.Reception.HasBirth || t._forkFailed);
+        _forking = false;
         if (HostState == HostThreadState.Gone)
             return Errno.EAGAIN;
+        if (!_forkFailed)
+            return Errno.None;
         State = GuestThreadState.InSyscall;
         _virtualCall = true;
-        return error == Errno.None ? Errno.EAGAIN : error;
+        return BatchError == Errno.None ? Errno.EAGAIN : BatchError;
     }
 
     public Result<IGuestThread> Clone(bool ownProcess)
@@ -392,7 +386,7 @@ internal sealed class StubThread : IGuestThread
 
         Call = call;
         HostState = HostThreadState.Received;
-        _expectedCount = 0;
+        _batch.ForgetExpected();
         if (State == GuestThreadState.Dead)
         {
             EndHostThread();
@@ -460,7 +454,7 @@ internal sealed class StubThread : IGuestThread
     /// <summary>A batch has been run.</summary>
     public void OnBatchReport(in Notification report)
     {
-        bool failedByItself = HostState == HostThreadState.Running && _expectedCount > 0;
+        bool failedByItself = HostState == HostThreadState.Running && _batch.IsExpected;
         if (HostState != HostThreadState.Batch && !failedByItself)
         {
             Reception.Lose(this, "a batch report out of turn");
@@ -469,7 +463,7 @@ internal sealed class StubThread : IGuestThread
 
         ReportId = report.Id;
         HostState = HostThreadState.Reporting;
-        _expectedCount = 0;
+        _batch.ForgetExpected();
         long error = -(long)report.A1;
         BatchError = error is > 0 and < 4096 ? (Errno)error : Errno.None;
         if (report.A2 != Context.Address && report.A2 != 0 && (failedByItself || _resumeAfterBatch) && State != GuestThreadState.Stopped)
@@ -478,9 +472,9 @@ internal sealed class StubThread : IGuestThread
         {
             EndHostThread();
         }
-        else if (Forking)
+        else if (_forking)
         {
-            return;
+            _forkFailed = true;
         }
         else if (BatchEnded is { } ended)
         {
@@ -523,18 +517,7 @@ internal sealed class StubThread : IGuestThread
     }
 
     /// <summary>Whether a call from the stub's page is one that the sentry ordered; each may be made once.</summary>
-    public bool TakeExpected(in Notification call)
-    {
-        for (int i = 0; i < _expectedCount; i++)
-        {
-            if (!_expected[i].Matches(call))
-                continue;
-            _expected[i] = new StubOperation(ulong.MaxValue, 0, 0, 0, 0, 0, 0);
-            return true;
-        }
-
-        return false;
-    }
+    public bool TakeExpected(in Notification call) => _batch.TakeExpected(call);
 
     /// <summary>Hands the waiting event to the kernel.</summary>
     public void Deliver(IPlatformEvents events)
@@ -581,9 +564,7 @@ internal sealed class StubThread : IGuestThread
     /// <summary>Runs operations while stopped (or in a virtual call) and waits; the first errno.</summary>
     public Errno Run(params ReadOnlySpan<StubOperation> operations)
     {
-        _operations.Clear();
-        _nextOperation = 0;
-        _operations.AddRange(operations);
+        _batch.Begin(operations);
         return RunOperations();
     }
 
@@ -591,9 +572,7 @@ internal sealed class StubThread : IGuestThread
     public void StartRun(ReadOnlySpan<StubOperation> operations, Action ended)
     {
         BatchEnded = ended;
-        _operations.Clear();
-        _nextOperation = 0;
-        _operations.AddRange(operations);
+        _batch.Begin(operations);
         HostState = HostThreadState.Batch;
         int count = StartBatch(prefilled: false, autoReturn: 0);
         if (count > 0)
@@ -651,6 +630,14 @@ internal sealed class StubThread : IGuestThread
         return reported && !_swapFaulted;
     }
 
+    private int StartBatch(bool prefilled, ulong autoReturn)
+    {
+        int count = _batch.Write(Process.ProcessId, Slot, prefilled, autoReturn);
+        if (count == 0)
+            Reception.Lose(this, "its slot cannot be written");
+        return count;
+    }
+
     private void Raise(PendingEvent what)
     {
         PendingEvent = what;
@@ -665,7 +652,7 @@ internal sealed class StubThread : IGuestThread
 
     private Errno RunOperations()
     {
-        while (_nextOperation < _operations.Count)
+        while (_batch.HasMore)
         {
             HostState = HostThreadState.Batch;
             int count = StartBatch(prefilled: false, autoReturn: 0);
@@ -690,13 +677,13 @@ internal sealed class StubThread : IGuestThread
             return;
         }
 
-        if (_nextOperation >= _operations.Count)
+        if (!_batch.HasMore)
         {
             ReturnToFrame();
             return;
         }
 
-        bool last = _operations.Count - _nextOperation <= StubLayout.MaxOperations;
+        bool last = _batch.FitsInOne;
         HostState = last ? HostThreadState.Running : HostThreadState.Batch;
         _resumeAfterBatch = !last;
         int count = StartBatch(prefilled: false, autoReturn: Context.Address);
@@ -754,85 +741,6 @@ internal sealed class StubThread : IGuestThread
         return false;
     }
 
-    private bool IsTheCallItself(long value)
-    {
-        if (_queue.Count != 1 || value != 0 || _needsTiles)
-            return false;
-        MemoryOperation operation = _queue[0];
-        ulong length = (Call.A1 + 4095) & ~4095ul;
-        if (operation.Address != Call.A0 || operation.Length != length)
-            return false;
-        return (operation.Kind, Call.Number) switch
-        {
-            (MemoryOperationKind.Unmap, Sysno.munmap) => true,
-            (MemoryOperationKind.Protect, Sysno.mprotect) => (ulong)operation.Protection == Call.A2,
-            (MemoryOperationKind.Advise, Sysno.madvise) => (ulong)operation.Advice == Call.A2,
-            _ => false,
-        };
-    }
-
-    private Errno BuildOperations(ulong notificationId)
-    {
-        _operations.Clear();
-        _nextOperation = 0;
-        if (_needsTiles)
-        {
-            _needsTiles = false;
-            _operations.Add(new StubOperation(Sysno.arch_prctl, 0x1023, 18, 0, 0, 0, 0)); // ARCH_REQ_XCOMP_PERM, tile data
-            _operations.Add(new StubOperation(StubLayout.TouchTiles, 0, 0, 0, 0, 0, 0));
-        }
-
-        if (_queue.Count == 0)
-            return Errno.None;
-        Dictionary<int, int>? installed = null;
-        Errno error = Errno.None;
-        foreach (MemoryOperation operation in _queue)
-        {
-            int source = operation.Source.HostDescriptor, own = -1;
-            if (operation.Kind == MemoryOperationKind.Map && source >= 0 && !(installed ??= []).TryGetValue(source, out own))
-            {
-                Result<int> added = Reception.Listener.AddDescriptor(notificationId, source);
-                if (added.IsError)
-                {
-                    error = added.Error;
-                    break;
-                }
-
-                installed[source] = own = added.Value;
-            }
-
-            _operations.Add(StubOperation.For(operation, own));
-        }
-
-        _queue.Clear();
-        if (installed is not null)
-        {
-            foreach (int own in installed.Values)
-                _operations.Add(StubOperation.Close(own));
-        }
-
-        return error;
-    }
-
-    /// <summary>Writes the next operations into the slot: how many. With <paramref name="autoReturn"/> the last part returns by itself.</summary>
-    private int StartBatch(bool prefilled, ulong autoReturn)
-    {
-        int count = Math.Min(_operations.Count - _nextOperation, StubLayout.MaxOperations);
-        ReadOnlySpan<StubOperation> part = CollectionsMarshal.AsSpan(_operations).Slice(_nextOperation, count);
-        _nextOperation += count;
-        if (_expected.Length < count)
-            _expected = new StubOperation[Math.Max(count, 8)];
-        part.CopyTo(_expected);
-        _expectedCount = count;
-        bool last = _nextOperation == _operations.Count;
-        Span<ulong> header = [prefilled ? (ulong)count : 0, last ? autoReturn : 0];
-        if (GuestMemory.Write(Process.ProcessId, Slot + StubLayout.AtPrefilled, MemoryMarshal.AsBytes(header)) == 16
-            && GuestMemory.Write(Process.ProcessId, Slot + StubLayout.AtOperations, MemoryMarshal.AsBytes(part)) == count * StubLayout.OperationSize)
-            return count;
-        Reception.Lose(this, "its slot cannot be written");
-        return 0;
-    }
-
     /// <summary>Ends the host thread, which waits in a call or a report. The process's first thread stays parked instead: without it
     /// the host no longer finds the process's memory by its id.</summary>
     private void EndHostThread()
@@ -846,9 +754,7 @@ internal sealed class StubThread : IGuestThread
         }
         else
         {
-            _operations.Clear();
-            _nextOperation = 0;
-            _operations.Add(StubOperation.Exit);
+            _batch.Begin(StubOperation.Exit);
             int count = StartBatch(prefilled: received, autoReturn: 0);
             if (count == 0)
                 return;

@@ -93,6 +93,48 @@ public sealed class NotifyPlatformTests
         Assert.True(stops > 10);
     }
 
+    [Theory]
+    [InlineData("fork", "1500")]
+    [InlineData("vfork", "1500")]
+    [InlineData("threads", "1000", "3000")]
+    [InlineData("memory", "40")]
+    [InlineData("many", "100")]
+    [InlineData("swapstorm", "2", "5000000")]
+    public void Interrupt_StormOnAllThreads_ChangesNothing(params string[] arguments)
+    {
+        using RunningKernel run = new(arguments);
+        Random random = new(1);
+        while (!run.Ended)
+        {
+            lock (run.Kernel.Lock)
+            {
+                foreach (IGuestThread thread in run.Kernel.AllThreads())
+                {
+                    if (random.Next(2) == 0)
+                        thread.Interrupt();
+                }
+            }
+
+            if (random.Next(4) == 0)
+            {
+                run.Do(() =>
+                {
+                    foreach (IGuestThread thread in run.Kernel.AllThreads().Where(t => t.State == GuestThreadState.Running))
+                    {
+                        thread.Stop();
+                        if (thread.State == GuestThreadState.Stopped)
+                            thread.Resume();
+                    }
+                });
+            }
+
+            Thread.SpinWait(random.Next(10000));
+        }
+
+        Assert.Empty(run.Kernel.Lost);
+        Assert.Equal(0, run.Status);
+    }
+
     [Fact]
     public void Stop_FromAnotherThreadThatHoldsTheLock_Works()
     {

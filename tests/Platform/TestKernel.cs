@@ -156,6 +156,8 @@ internal sealed class TestKernel : IPlatformEvents, IDisposable
         }
     }
 
+    public List<IGuestThread> AllThreads() => [.. _processes.Values.Where(p => p.Status is null).SelectMany(p => p.Threads)];
+
     public void OnInterrupted(IGuestThread thread)
     {
         OnStopped?.Invoke(thread);

@@ -254,8 +254,8 @@ __attribute__((used)) void start(long* sp)
     const char* what = (const char*)sp[2];
     long n = sp[0] > 2 ? number((const char*)sp[3]) : 0, m = sp[0] > 3 ? number((const char*)sp[4]) : 0;
     if (same(what, "values")) values(n);
-    else if (same(what, "memory")) memory();
-    else if (same(what, "many")) many();
+    else if (same(what, "memory")) for (long i = 0; i <= n; i++) memory();
+    else if (same(what, "many")) for (long i = 0; i <= n; i++) many();
     else if (same(what, "fork")) forks(n);
     else if (same(what, "vfork")) vforks(n);
     else if (same(what, "threads")) threads(n, m);
