@@ -60,6 +60,26 @@ internal sealed class StubThread : IGuestThread
 
     public Reception Reception { get; }
 
+    /// <summary>What the host's scheduler charged the thread (/proc/PID/task/TID/schedstat): the only per-thread account that other processes can read.</summary>
+    public long CpuTime
+    {
+        get
+        {
+            if (HostState == HostThreadState.Gone)
+                return 0;
+            Result<int> file = HostFile.Open($"/proc/{Process.ProcessId}/task/{ThreadId}/schedstat", 0);
+            if (file.IsError)
+                return 0;
+            Span<byte> text = stackalloc byte[64];
+            Result<int> got = HostFile.ReadAt(file.Value, text, 0);
+            HostFile.Close(file.Value);
+            long nanoseconds = 0;
+            for (int i = 0; got.IsOk && i < got.Value && text[i] is >= (byte)'0' and <= (byte)'9'; i++)
+                nanoseconds = (nanoseconds * 10) + (text[i] - '0');
+            return nanoseconds;
+        }
+    }
+
     public StubProcess Process { get; }
 
     public int ThreadId { get; }

@@ -116,7 +116,7 @@ internal static class ProcessFiles
     }
 
     private static long CpuTime(ThreadGroup group, Task? task) =>
-        task is not null ? task.Thread.CpuTime : group.ExitedCpuTime + group.Tasks.Sum(t => t.Thread.CpuTime);
+        task is not null ? task.CpuTime : group.ExitedCpuTime + group.Tasks.Sum(t => t.CpuTime);
 
     private static Result<string> Stat(ThreadGroup group, Task? task)
     {

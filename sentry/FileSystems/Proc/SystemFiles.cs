@@ -118,7 +118,7 @@ internal static class SystemFiles
         long user = 0, running = 0;
         foreach (Task task in kernel.Tasks.Values)
         {
-            user += task.Thread.CpuTime;
+            user += task.CpuTime;
             if (task.State == TaskState.Running)
                 running++;
         }

@@ -35,6 +35,8 @@ public static class Freezer
 
         kernel.ReadyTasks.Clear();
         kernel.Clock.BeforeSave();
+        foreach (Task task in kernel.Tasks.Values)
+            task.BeforeSave();
     }
 
     /// <summary>Lets the guest go on; calls that were rewound are made again and find their state.</summary>

@@ -207,6 +207,7 @@ public static class ExecSyscalls
                 kernel.Futexes.Wake(task.Memory, task.ClearChildTid, 1);
             }
 
+            task.KeepCpuTime();
             task.Thread.Kill();
             task.Memory.RemoveUser();
         }

@@ -39,6 +39,7 @@ public static class Lifecycle
         group.Tasks.Remove(task);
         kernel.Tasks.Remove(task.Tid);
         SignalDelivery.Retarget(group, task);
+        group.ExitedCpuTime += task.CpuTime;
         task.Thread.Kill();
         ReleaseVforkParent(task);
         kernel.Strace?.OnExitProcess(task, group.ExitStatus ?? waitStatus);

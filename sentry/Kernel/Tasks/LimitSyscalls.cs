@@ -59,7 +59,7 @@ internal static class LimitSyscalls
                 time = task.Group.ChildrenCpuTime;
                 break;
             case Thread:
-                time = task.Thread.CpuTime;
+                time = task.CpuTime;
                 break;
             default:
                 return Errno.EINVAL;
@@ -83,7 +83,7 @@ internal static class LimitSyscalls
     {
         long time = group.ExitedCpuTime;
         foreach (Task task in group.Tasks)
-            time += task.Thread.CpuTime;
+            time += task.CpuTime;
         return time;
     }
 

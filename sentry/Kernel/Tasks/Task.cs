@@ -26,6 +26,8 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(13)] private TaskState _state = TaskState.Running;
     [Saved(40)] private SchedulingState _scheduling = new();
     [Saved(41)] private int _parentDeathSignal;
+    [Saved(42)] private long _cpuTimeAtSave;
+    [NotSaved("taken from _cpuTimeAtSave when the thread is made anew")] private long _cpuTimeBefore;
 
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
@@ -62,10 +64,20 @@ public sealed partial class Task : IWaiter, ITimerTarget
         get => _thread;
         set
         {
+            _cpuTimeBefore = _thread is null ? _cpuTimeAtSave : CpuTime;
             _thread = value;
             value.Owner = this;
         }
     }
+
+    /// <summary>CPU time used, ns; goes on from where it was across an exec and a restore.</summary>
+    public long CpuTime => _cpuTimeBefore + _thread.CpuTime;
+
+    /// <summary>Called before the thread is killed because another takes its place (exec).</summary>
+    internal void KeepCpuTime() => _cpuTimeBefore = CpuTime;
+
+    /// <summary>Called when the guest has been stopped for a checkpoint.</summary>
+    internal void BeforeSave() => _cpuTimeAtSave = CpuTime;
 
     public MemoryManager Memory
     {

@@ -182,7 +182,7 @@ public sealed partial class ThreadGroup
         set => _childrenCpuTime = value;
     }
 
-    /// <summary>CPU time of the process's threads that have exited, and of those before a restore, ns.</summary>
+    /// <summary>CPU time of the process's threads that have exited, ns.</summary>
     public long ExitedCpuTime
     {
         get => _exitedCpuTime;

@@ -132,8 +132,10 @@ internal static class GuestClocks
                 return time.Realtime;
             case ClockId.Monotonic or ClockId.MonotonicRaw or ClockId.MonotonicCoarse or ClockId.Boottime or ClockId.BoottimeAlarm:
                 return time.Monotonic;
-            case ClockId.ProcessCpu or ClockId.ThreadCpu:
+            case ClockId.ProcessCpu:
                 return ProcessCpu(task.Group);
+            case ClockId.ThreadCpu:
+                return Math.Max(1, task.CpuTime);
         }
 
         // Clocks of other processes and threads: ~pid << 3 | kind, bit 2 for a thread (clock_getcpuclockid(3)).
@@ -143,12 +145,12 @@ internal static class GuestClocks
         if (id == 0)
             return ProcessCpu(task.Group);
         if ((clock & 4) != 0)
-            return task.Kernel.Tasks.TryGetValue(id, out Task? other) && other.Group == task.Group ? ProcessCpu(other.Group) : Errno.EINVAL;
+            return task.Kernel.Tasks.TryGetValue(id, out Task? other) && other.Group == task.Group ? Math.Max(1, other.CpuTime) : Errno.EINVAL;
         return task.Kernel.Processes.TryGetValue(id, out ThreadGroup? group) ? ProcessCpu(group) : Errno.EINVAL;
     }
 
-    /// <summary>Processor time used, ns: the time since the start, since what the host charges is the stub's and not told per guest thread.</summary>
-    internal static long ProcessCpu(ThreadGroup group) => Math.Max(1, group.Kernel.Clock.Monotonic - group.StartTime);
+    /// <summary>Processor time used, ns.</summary>
+    internal static long ProcessCpu(ThreadGroup group) => Math.Max(1, LimitSyscalls.CpuTime(group));
 
     /// <summary>Whether a clock may be slept on or given to a timer, and whether it is the wall clock.</summary>
     internal static bool CanWaitOn(int clock, out bool wall)
