@@ -379,6 +379,22 @@ public sealed class NotifyPlatformTests
         Assert.Empty(Stubs());
     }
 
+    [Fact]
+    public void CreateProcess_Stub_HoldsNothing()
+    {
+        using TestKernel kernel = new();
+        kernel.Start("spin");
+        int stub = Stubs()[^1];
+        Dictionary<string, string> status = File.ReadLines($"/proc/{stub}/status").Select(l => l.Split(':', 2)).ToDictionary(p => p[0], p => p[1].Trim());
+        Assert.Equal(("0000000000000000", "0000000000000000"), (status["CapEff"], status["CapPrm"]));
+        Assert.Equal("0000000000000000", status["CapBnd"]);
+        Assert.Equal(("1", "2"), (status["NoNewPrivs"], status["Seccomp"]));
+        Assert.Empty(Directory.EnumerateFileSystemEntries($"/proc/{stub}/fd"));
+        foreach (string kind in (string[])["net", "ipc", "mnt", "uts"])
+            Assert.NotEqual(new FileInfo($"/proc/self/ns/{kind}").LinkTarget, new FileInfo($"/proc/{stub}/ns/{kind}").LinkTarget);
+        Assert.DoesNotContain(File.ReadLines($"/proc/{stub}/maps"), l => l.Contains("[vdso]") || l.Contains("[stack]") || l.Contains("[vvar"));
+    }
+
     /// <summary>A guest that jumps into the stub's page ends itself at worst; the platform goes on.</summary>
     [Theory]
     [InlineData("hostile")]
