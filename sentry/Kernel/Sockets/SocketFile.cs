@@ -107,8 +107,18 @@ public abstract partial class SocketFile : FileObject
         BlockSize = 4096,
     };
 
-    public override Result<long> Read(Task caller, in UserBuffer destination) =>
-        destination.Length == 0 && _type == SocketType.Stream ? 0L : Receive(caller, destination, new ReceiveRequest());
+    public override Result<long> Read(Task caller, in UserBuffer destination)
+    {
+        if (destination.Length == 0 && _type == SocketType.Stream)
+            return 0L;
+        var request = new ReceiveRequest();
+        Result<long> received = Receive(caller, destination, request);
+
+        // Descriptors that came along are lost on a reader that has no place for them (unix(7)).
+        foreach (FileObject file in request.Files ?? [])
+            file.Release();
+        return received;
+    }
 
     public override Result<long> Write(Task caller, in UserBuffer source) => Send(caller, source, new SendRequest());
 

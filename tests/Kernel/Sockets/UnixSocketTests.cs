@@ -266,6 +266,18 @@ public class UnixSocketTests
     }
 
     [Fact]
+    public void Read_OfAMessageWithDescriptors_DropsThem()
+    {
+        (ulong a, ulong b) = Pair(SeqPacket);
+        ulong fd = (ulong)_kernel.Do(_task, Sysno.eventfd2, 0, 0);
+        FileObject file = _task.Files.Get((int)fd)!;
+        _kernel.Do(_task, Sysno.sendmsg, a, Message(_kernel.PutString(_task, "x"), 1, _kernel.PutLongs(_task, 20, 1 | (1L << 32), (long)fd), 24));
+        Assert.Equal(2, file.References);
+        Assert.Equal(1, _kernel.Do(_task, Sysno.read, b, _kernel.Allocate(8), 8));
+        Assert.Equal(1, file.References);
+    }
+
+    [Fact]
     public void PassCred_DeliversTheSender()
     {
         (ulong a, ulong b) = Pair(Datagram);
