@@ -61,6 +61,9 @@ internal static class Confinement
             _ = HostProcess.SetCapabilities(1 << CapDacReadSearch, 1 << CapDacReadSearch, 0);
         else
             _ = HostProcess.SetCapabilities(0, 0, 0);
+        // A thread of the runtime that is still starting when the filter comes into force would end the process.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         _ = HostProcess.SetDumpable(false);
         Errno error = HostProcess.SetNoNewPrivileges();
         return error != Errno.None ? error : HostProcess.InstallFilter(BuildFilter(), 1).Error;
@@ -82,6 +85,7 @@ internal static class Confinement
             Sysno.mmap, Sysno.munmap, Sysno.mprotect, Sysno.madvise, Sysno.mremap, Sysno.brk, Sysno.futex, Sysno.rt_sigaction, Sysno.rt_sigprocmask, Sysno.rt_sigreturn,
             Sysno.rseq, Sysno.set_robust_list, Sysno.sigaltstack, Sysno.tgkill, Sysno.getpid, Sysno.gettid, Sysno.sched_yield, Sysno.sched_getaffinity, Sysno.clock_gettime, Sysno.clock_nanosleep, Sysno.nanosleep,
             Sysno.membarrier, Sysno.getrandom, Sysno.sysinfo, Sysno.restart_syscall, Sysno.read, Sysno.poll, Sysno.fcntl, Sysno.getrusage, Sysno.mincore,
+            Sysno.set_robust_list, Sysno.rseq, Sysno.prctl, Sysno.sched_setaffinity, Sysno.prlimit64, Sysno.arch_prctl, Sysno.uname,
         ];
         var program = new List<ulong>
         {
