@@ -2,7 +2,7 @@ namespace Sentry.Kernel.Signals;
 
 /// <summary>Signals that wait for delivery, to one task or to a process: a standard signal at most once, real-time ones in order.</summary>
 [Savable("pending-signals")]
-public sealed partial class PendingSignals
+public sealed partial class PendingSignals : IAfterLoad
 {
     [Saved(1)] private List<SignalInfo> _queue = [];
     [Saved(2)] private ulong _set;
@@ -55,6 +55,21 @@ public sealed partial class PendingSignals
             return;
         _queue.RemoveAll(info => Signal.Has(signals, info.Number));
         _set &= ~signals;
+    }
+
+    public void AfterLoad(RestorePhase phase, IRestoreContext context)
+    {
+        if (phase != RestorePhase.Host)
+            return;
+        ulong set = 0;
+        foreach (SignalInfo info in _queue)
+        {
+            if (!Signal.IsValid(info.Number) || info.Fields.Length > RtSigframe.SiginfoSize - 16)
+                throw new InvalidImageException("the image holds a pending signal that does not exist");
+            set |= Signal.Bit(info.Number);
+        }
+
+        _set = set;
     }
 
     private int Find(ulong wanted)

@@ -24,7 +24,7 @@ public partial struct SignalAction
 
 /// <summary>The dispositions of a process (sighand_struct), shared by CLONE_SIGHAND.</summary>
 [Savable("signal-actions")]
-public sealed partial class SignalActions
+public sealed partial class SignalActions : IAfterLoad
 {
     [Saved(1)] private int _users = 1;
     [Saved(2)] private SignalAction[] _actions = new SignalAction[Signal.Max];
@@ -55,6 +55,12 @@ public sealed partial class SignalActions
 
     /// <summary>CLONE_CLEAR_SIGHAND of clone3(2): handlers become SIG_DFL.</summary>
     public void ClearHandlers() => ResetForExec();
+
+    public void AfterLoad(RestorePhase phase, IRestoreContext context)
+    {
+        if (phase == RestorePhase.Host && _actions.Length != Signal.Max)
+            throw new InvalidImageException($"the image holds {_actions.Length} signal actions, not {Signal.Max}");
+    }
 
     /// <summary>Whether a signal with this disposition does nothing.</summary>
     public bool DoesNothing(int signal) => _actions[signal - 1].IsIgnored || (_actions[signal - 1].IsDefault && Signal.Has(Signal.IgnoredByDefault, signal));

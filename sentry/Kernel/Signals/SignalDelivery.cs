@@ -326,9 +326,11 @@ public static class SignalDelivery
             if (task.WaitsForVfork && !HasKill(task))
                 return DeliveryOutcome.StayStopped;
 
+            // A call that a checkpoint tore down is about to be made again and goes on under its own mask.
+            CallContext? suspended = task.CurrentCall is { Suspended: true } call ? call : null;
             if (Take(task) is not { } info)
             {
-                if (!state.HasTemporaryMask)
+                if (!state.HasTemporaryMask || suspended is not null)
                     return DeliveryOutcome.Run;
                 state.RestoreMask();
                 continue;
@@ -338,9 +340,14 @@ public static class SignalDelivery
             if (!action.IsIgnored)
                 task.Kernel.Strace?.OnSignal(task, info);
             if (!action.IsHandler)
+            {
                 ActByDefault(task, info.Number, action);
-            else
-                CallHandler(task, info, action);
+                continue;
+            }
+
+            if (suspended is not null)
+                InterruptedCall.End(task, suspended, action);
+            CallHandler(task, info, action);
         }
     }
 
@@ -365,16 +372,11 @@ public static class SignalDelivery
             CallContext call = task.Call;
             if (call.InterruptMode == InterruptMode.Killable)
                 return false;
-            long? partial = call.State?.ValueIfInterrupted;
-            bool restart = partial is null && call.InterruptMode == InterruptMode.Restart && action.Has(SignalAct.SA_RESTART);
-            if (!restart)
-                call.State?.OnInterrupted(task);
             task.ClearWaits();
-            task.Signals.WaitedFor = 0;
-            if (restart)
-                task.Thread.Stop();
+            if (InterruptedCall.ValueAfter(task, call, action) is { } value)
+                task.Thread.ReturnAndStop(value);
             else
-                task.Thread.ReturnAndStop(partial ?? -(long)Errno.EINTR);
+                task.Thread.Stop();
             task.CurrentCall = null;
             task.State = TaskState.Running;
             Resume(task);
@@ -406,11 +408,7 @@ public static class SignalDelivery
     /// <summary>Answers a call whose thread was stopped at it to see its registers.</summary>
     internal static void Answer(Task task, ref GuestRegisters registers, long value)
     {
-        const ulong SyscallInstructionLength = 2;
-        registers.Rax = (ulong)value;
-        registers.Rip += SyscallInstructionLength;
-        registers.Rcx = registers.Rip;
-        registers.R11 = registers.Eflags;
+        InterruptedCall.SetAnswer(ref registers, value);
         task.Thread.SetRegisters(in registers);
         task.CurrentCall = null;
         task.State = TaskState.Running;

@@ -221,6 +221,38 @@ public sealed class SignalDeliveryTests
         Assert.Equal((long)Signal.Bit(Signal.SIGUSR1), TestKernel.GetLong(_task, registers.Rsp + 8 + 296));
     }
 
+    [Fact]
+    public void DeliverPending_CallSuspendedByACheckpoint_IsInterruptedAsInAwait()
+    {
+        Handle(_task, Signal.SIGUSR1);
+        _kernel.Call(_task, Sysno.pause);
+        Suspend(_task);
+        SignalDelivery.SendToProcess(_task.Group, SignalInfo.Kernel(Signal.SIGUSR1));
+        Assert.Equal(DeliveryOutcome.Run, SignalDelivery.DeliverPending(_task));
+        Assert.Null(_task.CurrentCall);
+        _task.Thread.GetRegisters(out GuestRegisters registers);
+        Assert.Equal(-(long)Errno.EINTR, TestKernel.GetLong(_task, registers.Rsp + 48 + 104));
+        Assert.Equal(0x400002, TestKernel.GetLong(_task, registers.Rsp + 48 + 128));
+    }
+
+    [Fact]
+    public void DeliverPending_SuspendedUnderATemporaryMask_KeepsIt()
+    {
+        _task.Signals.Mask = 1;
+        _kernel.Call(_task, Sysno.rt_sigsuspend, _kernel.PutLongs(_task, 2), 8);
+        Suspend(_task);
+        Assert.Equal(DeliveryOutcome.Run, SignalDelivery.DeliverPending(_task));
+        Assert.Equal((2UL, 1UL), (_task.Signals.Mask, _task.Signals.OuterMask));
+    }
+
+    private static void Suspend(Task task)
+    {
+        task.Thread.Stop();
+        task.Call.Suspended = true;
+        task.ClearWaits();
+        task.State = TaskState.Running;
+    }
+
     private static void Stop(Task task) => TestKernel.ThreadOf(task).State = GuestThreadState.Stopped;
 
     private static void Handle(Task task, int signal, ulong flags = 0)
