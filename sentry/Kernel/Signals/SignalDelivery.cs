@@ -365,6 +365,8 @@ public static class SignalDelivery
             if (!action.IsHandler)
             {
                 Take(task);
+                if (!action.IsIgnored)
+                    task.Kernel.Strace?.OnSignal(task, info);
                 ActByDefault(task, info.Number, action);
                 continue;
             }
@@ -373,7 +375,12 @@ public static class SignalDelivery
             if (call.InterruptMode == InterruptMode.Killable)
                 return false;
             task.ClearWaits();
-            if (InterruptedCall.ValueAfter(task, call, action) is { } value)
+            long? answer = InterruptedCall.ValueAfter(task, call, action);
+            if (answer is null or -(long)Errno.EINTR)
+                task.Kernel.Strace?.OnInterrupted(task, call.InterruptMode);
+            else
+                task.Kernel.Strace?.OnExit(task, answer.Value);
+            if (answer is { } value)
                 task.Thread.ReturnAndStop(value);
             else
                 task.Thread.Stop();
@@ -398,6 +405,7 @@ public static class SignalDelivery
     public static void SigReturn(Task task)
     {
         task.Thread.ReturnAndStop(0);
+        task.Kernel.Strace?.OnExit(task, SyscallResult.Ok);
         task.CurrentCall = null;
         task.State = TaskState.Running;
         if (!SignalFrame.Pop(task))

@@ -49,6 +49,15 @@ internal static class Arguments
             p.Data(p[i], p.Result.Value);
     }, OnExit: true);
 
+    /// <summary>Bytes that come out and are no text, as \x1f\x00.</summary>
+    internal static readonly ArgumentFormat BytesOut = new((p, i) =>
+    {
+        if (p.Result.IsError)
+            p.Address(p[i]);
+        else
+            p.HexData(p[i], p.Result.Value);
+    }, OnExit: true);
+
     /// <summary>A string that comes out.</summary>
     internal static readonly ArgumentFormat TextOut = new((p, i) =>
     {

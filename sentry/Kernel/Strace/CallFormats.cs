@@ -259,7 +259,7 @@ internal static class CallFormats
     {
         add(Sysno.uname, Out(Structs.Uname));
         add(Sysno.sysinfo, OutAddress);
-        add(Sysno.getrandom, DataOut, ULong, Flags(FlagTables.Random));
+        add(Sysno.getrandom, BytesOut, ULong, Flags(FlagTables.Random));
         add(Sysno.getrlimit, Flags(FlagTables.Resource), Out(Limit));
         add(Sysno.setrlimit, Flags(FlagTables.Resource), In(Limit));
         add(Sysno.prlimit64, Int, Flags(FlagTables.Resource), In(Limit), Out(Limit));

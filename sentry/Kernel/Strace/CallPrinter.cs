@@ -139,6 +139,20 @@ internal sealed class CallPrinter
         return length > shown ? Append("...") : this;
     }
 
+    /// <summary>As <see cref="Data"/>, every byte in hexadecimal.</summary>
+    internal CallPrinter HexData(ulong address, long length)
+    {
+        Span<byte> bytes = stackalloc byte[DataLimit];
+        int shown = (int)Math.Clamp(length, 0, DataLimit);
+        if (Task.Memory.Read(address, bytes[..shown]) < shown)
+            return Address(address);
+        _text.Append('"');
+        foreach (byte value in bytes[..shown])
+            _text.Append("\\x").Append(value.ToString("x2", CultureInfo.InvariantCulture));
+        _text.Append('"');
+        return length > shown ? Append("...") : this;
+    }
+
     /// <summary>Reads a struct; when it is not to be had prints the address instead and answers false.</summary>
     internal bool TryStruct(ulong address, Span<byte> bytes)
     {

@@ -44,6 +44,11 @@ public sealed class StraceLogTests : IStraceSink
         Trace(Sysno.read, new SyscallArgs(3, _kernel.Put(_task, "root\n\0\u0001\u00ff"u8.ToArray()[..7].Append((byte)255).ToArray()), 100), 8));
 
     [Fact]
+    public void Getrandom_IsHexadecimal() => Assert.Equal(
+        "getrandom(\"\\x36\\x25\\x00\", 3, GRND_NONBLOCK) = 3",
+        Trace(Sysno.getrandom, new SyscallArgs(_kernel.Put(_task, [0x36, 0x25, 0]), 3, 1), 3));
+
+    [Fact]
     public void Write_OfMuchData_IsCutAt32() => Assert.Equal(
         "write(1, \"abcdefghijklmnopqrstuvwxyzabcdef\"..., 40) = 40",
         Trace(Sysno.write, new SyscallArgs(1, _kernel.PutString(_task, "abcdefghijklmnopqrstuvwxyzabcdefghijklmn"), 40), 40));
