@@ -13,6 +13,9 @@ internal static class RootSetup
     /// <summary>Mounts the tree over the gofer's.</summary>
     public static void Build(GuestKernel kernel, GoferClient gofer) => RootTree.Mount(kernel, gofer);
 
+    /// <summary>What a restored sandbox needs besides its saved tree: the file system types that mount(2) knows.</summary>
+    public static void Adopt() => RootTree.RegisterTypes();
+
     /// <summary>The files of the base tree that the sandbox has open or mapped, or on which files of its overlay rest.</summary>
     public static IEnumerable<BaseFile> BaseFiles(GuestKernel kernel)
     {

@@ -133,6 +133,7 @@ internal sealed class Sandbox : IDisposable
         var image = new MainImage(descriptors[2]);
         var donated = new DonatedStreams(_loop, request.ExecStreams, descriptors.AsSpan(3, streams));
         _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
+        RootSetup.Adopt();
         UseStrace(request.Strace ? descriptors[^1] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         lock (_kernel.Lock)

@@ -64,9 +64,11 @@ public static class Lifecycle
         group.WaitStatus = waitStatus;
         if (group.HasTimers)
             group.Timers.Disarm();
+        int[] families = [.. group.Children.Select(static c => c.ProcessGroup).Append(group.ProcessGroup).Distinct()];
         foreach (ThreadGroup child in group.Children.ToArray())
             Reparent(child, kernel);
         group.Children.Clear();
+        SignalDelivery.HangUpOrphans(kernel, group.Session, families);
         if (group.Pid == 1)
         {
             kernel.Processes.Remove(1);
