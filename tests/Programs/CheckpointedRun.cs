@@ -23,5 +23,5 @@ internal static class CheckpointedRun
     }
 
     private static bool IsOver(string message) => message.Contains("exited", StringComparison.Ordinal) || message.Contains("ended", StringComparison.Ordinal) ||
-        message.Contains("no sandbox", StringComparison.Ordinal);
+        message.Contains("is not running", StringComparison.Ordinal) || message.Contains("no sandbox", StringComparison.Ordinal);
 }

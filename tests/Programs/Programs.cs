@@ -21,8 +21,8 @@ internal static class Programs
     /// <summary>Where the build puts the programs; null when they have not been built.</summary>
     public static string? Client { get; } = FindClient();
 
-    /// <summary>Directly on the host.</summary>
-    public static Outcome RunNatively(ProgramCase program) => Finish(Start(program.Arguments), program.Timeout);
+    /// <summary>Directly on the host. .NET ignores SIGPIPE and its children inherit that; programs are to find it as a shell leaves it.</summary>
+    public static Outcome RunNatively(ProgramCase program) => Finish(Start(["/usr/bin/env", "--default-signal=PIPE", .. program.Arguments]), program.Timeout);
 
     /// <summary>In a sandbox of its own, over the host's own root file system.</summary>
     public static Outcome RunSandboxed(ProgramCase program) => Finish(StartSandboxed(program), program.Timeout * 2);
