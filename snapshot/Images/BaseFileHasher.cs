@@ -85,7 +85,7 @@ public sealed class BaseFileHasher : IDisposable
             return;
         string[] names = [.. different.Order(StringComparer.Ordinal)];
         string more = names.Length > 3 ? $" and {names.Length - 3} more" : "";
-        throw new InvalidImageException($"{_rootFolder} is not the tree the snapshot was made over: {string.Join(", ", names.Take(3))}{more} differ; give the original one with --rootfs");
+        throw new InvalidImageException($"{_rootFolder} is not the tree the snapshot was made over: {string.Join(", ", names.Take(3))}{more} {(names.Length == 1 ? "differs" : "differ")}; give the original one with --rootfs");
     }
 
     /// <inheritdoc/>

@@ -208,6 +208,7 @@ public sealed class SentryProcess : IDisposable
             null => "the sentry cannot be ended",
             { Signaled: true } s when broken is null => $"sentry killed by signal {s.Code}",
             { Signaled: true } => $"sentry killed: {broken}",
+            { Code: 0 } => "the sandbox has ended",
             { } s => $"sentry ended with status {s.Code}",
         };
         string? last = LogFiles.LastLine(_log);
