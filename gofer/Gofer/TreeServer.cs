@@ -64,52 +64,52 @@ public sealed class TreeServer : IDisposable
         switch ((GoferOperation)request.U8())
         {
             case GoferOperation.Lookup:
-            {
-                uint directory = request.U32();
-                string name = request.Text(GoferLimits.MaxName);
-                if (!request.IsComplete)
-                    return false;
-                error = Lookup(directory, name, ref reply);
-                break;
-            }
-
-            case GoferOperation.ReadDirectory:
-            {
-                uint directory = request.U32();
-                ulong cursor = request.U64();
-                if (!request.IsComplete)
-                    return false;
-                error = ReadDirectory(directory, cursor, ref reply);
-                break;
-            }
-
-            case GoferOperation.Open:
-            {
-                uint directory = request.U32();
-                string name = request.Text(GoferLimits.MaxName);
-                if (!request.IsComplete)
-                    return false;
-                error = Open(directory, name, ref reply, out donated);
-                break;
-            }
-
-            case GoferOperation.Forget:
-            {
-                uint count = request.U32();
-                if (count > MaxForget)
-                    return false;
-                for (uint i = 0; i < count && !request.IsBad; i++)
                 {
-                    uint handle = request.U32();
-                    if (handle != GoferLimits.RootHandle)
-                        _handles.Remove(handle);
+                    uint directory = request.U32();
+                    string name = request.Text(GoferLimits.MaxName);
+                    if (!request.IsComplete)
+                        return false;
+                    error = Lookup(directory, name, ref reply);
+                    break;
                 }
 
-                if (!request.IsComplete)
-                    return false;
-                error = Errno.None;
-                break;
-            }
+            case GoferOperation.ReadDirectory:
+                {
+                    uint directory = request.U32();
+                    ulong cursor = request.U64();
+                    if (!request.IsComplete)
+                        return false;
+                    error = ReadDirectory(directory, cursor, ref reply);
+                    break;
+                }
+
+            case GoferOperation.Open:
+                {
+                    uint directory = request.U32();
+                    string name = request.Text(GoferLimits.MaxName);
+                    if (!request.IsComplete)
+                        return false;
+                    error = Open(directory, name, ref reply, out donated);
+                    break;
+                }
+
+            case GoferOperation.Forget:
+                {
+                    uint count = request.U32();
+                    if (count > MaxForget)
+                        return false;
+                    for (uint i = 0; i < count && !request.IsBad; i++)
+                    {
+                        uint handle = request.U32();
+                        if (handle != GoferLimits.RootHandle)
+                            _handles.Remove(handle);
+                    }
+
+                    if (!request.IsComplete)
+                        return false;
+                    error = Errno.None;
+                    break;
+                }
 
             case GoferOperation.StatFs:
                 if (!request.IsComplete)

@@ -122,8 +122,11 @@ internal sealed class Manifest
     private static void Check(ManifestHeader header, string what)
     {
         SnapshotInfo info = header.Info;
-        if (info is not { Id.Length: 32, HostName: not null, Platform: not null, RootFolder: not null, BaseFiles: not null, Processes: not null,
-                UnimplementedCalls: not null, Properties: not null }
+        if (info is not
+            {
+                Id.Length: 32, HostName: not null, Platform: not null, RootFolder: not null, BaseFiles: not null, Processes: not null,
+                UnimplementedCalls: not null, Properties: not null
+            }
             || !SnapshotNames.IsValid(info.Name) || !info.Id.All(char.IsAsciiHexDigitLower)
             || info.BaseFiles.Any(f => f is null || string.IsNullOrEmpty(f.Path) || f.Size < 0 || !Digest.IsHex(f.Sha256))
             || info.Processes.Any(p => p is not { Name: not null, State: not null, Arguments: not null }))

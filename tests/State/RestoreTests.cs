@@ -76,7 +76,8 @@ public sealed class RestoreTests
             w.Write(1L);
             w.Write("one");
             w.WriteNil();
-        }), (3, "i32", w => w.Write(6L)));
+        }
+        ), (3, "i32", w => w.Write(6L)));
 
         Assert.Equal(6, StateReader.Load<Migrated>(image, Context.Registry, new Context()).Added);
     }

@@ -119,8 +119,16 @@ public sealed partial class MemoryManager
     {
         var copy = new MemoryManager(space, _limit)
         {
-            _imageRanges = _imageRanges.Copy(), _breakStart = _breakStart, _break = _break, _mappingTop = _mappingTop, _auxiliaryVector = _auxiliaryVector,
-            _argumentsStart = _argumentsStart, _argumentsEnd = _argumentsEnd, _environmentStart = _environmentStart, _environmentEnd = _environmentEnd, _stackTop = _stackTop,
+            _imageRanges = _imageRanges.Copy(),
+            _breakStart = _breakStart,
+            _break = _break,
+            _mappingTop = _mappingTop,
+            _auxiliaryVector = _auxiliaryVector,
+            _argumentsStart = _argumentsStart,
+            _argumentsEnd = _argumentsEnd,
+            _environmentStart = _environmentStart,
+            _environmentEnd = _environmentEnd,
+            _stackTop = _stackTop,
         };
         foreach (Area area in _areas.All)
             copy._areas.Insert(area.Slice(area.Start, area.End));

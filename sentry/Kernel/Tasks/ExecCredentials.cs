@@ -24,9 +24,22 @@ internal static class ExecCredentials
         bool gained = euid != old.EffectiveUid || egid != old.EffectiveGid;
         var after = new Credentials
         {
-            Uid = old.Uid, EffectiveUid = euid, SavedUid = euid, FsUid = euid, Gid = old.Gid, EffectiveGid = egid, SavedGid = egid, FsGid = egid, Groups = old.Groups,
-            Permitted = permitted, Effective = isRoot && euid != 0 ? old.Ambient : permitted, Inheritable = old.Inheritable, Bounding = old.Bounding,
-            Ambient = gained ? 0 : old.Ambient, NoNewPrivileges = old.NoNewPrivileges, SecureBits = old.SecureBits & ~0x10u,
+            Uid = old.Uid,
+            EffectiveUid = euid,
+            SavedUid = euid,
+            FsUid = euid,
+            Gid = old.Gid,
+            EffectiveGid = egid,
+            SavedGid = egid,
+            FsGid = egid,
+            Groups = old.Groups,
+            Permitted = permitted,
+            Effective = isRoot && euid != 0 ? old.Ambient : permitted,
+            Inheritable = old.Inheritable,
+            Bounding = old.Bounding,
+            Ambient = gained ? 0 : old.Ambient,
+            NoNewPrivileges = old.NoNewPrivileges,
+            SecureBits = old.SecureBits & ~0x10u,
         };
         return (after, gained);
     }

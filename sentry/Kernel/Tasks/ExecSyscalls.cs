@@ -125,7 +125,12 @@ public static class ExecSyscalls
 
             var program = new Program
             {
-                Image = image.Value, Interpreter = interpreter, Path = opened.Value.Path, FileName = fileName, Arguments = arguments, Environment = environment,
+                Image = image.Value,
+                Interpreter = interpreter,
+                Path = opened.Value.Path,
+                FileName = fileName,
+                Arguments = arguments,
+                Environment = environment,
             };
             program.Files.AddRange(files);
             return program;

@@ -23,9 +23,18 @@ public static class InitialProcess
         bool root = program.Uid == 0;
         var credentials = new Credentials
         {
-            Uid = program.Uid, EffectiveUid = program.Uid, SavedUid = program.Uid, FsUid = program.Uid,
-            Gid = program.Gid, EffectiveGid = program.Gid, SavedGid = program.Gid, FsGid = program.Gid, Groups = root ? [0] : [],
-            Effective = root ? AllCapabilities : 0, Permitted = root ? AllCapabilities : 0, Bounding = AllCapabilities,
+            Uid = program.Uid,
+            EffectiveUid = program.Uid,
+            SavedUid = program.Uid,
+            FsUid = program.Uid,
+            Gid = program.Gid,
+            EffectiveGid = program.Gid,
+            SavedGid = program.Gid,
+            FsGid = program.Gid,
+            Groups = root ? [0] : [],
+            Effective = root ? AllCapabilities : 0,
+            Permitted = root ? AllCapabilities : 0,
+            Bounding = AllCapabilities,
         };
         var fs = new FsContext(kernel.Mounts.Root);
         var group = new ThreadGroup(kernel, pid, null, new ResourceLimits(), new SignalActions()) { ProcessGroup = pid, Session = pid, StartTime = kernel.Clock.Monotonic };

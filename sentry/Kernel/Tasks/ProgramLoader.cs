@@ -111,7 +111,11 @@ internal static class ProgramLoader
             {
                 Result<ulong> made = Mappings.Map(memory, thread, new MapRequest
                 {
-                    Address = pageStart, Length = filePages - pageStart, Protection = segment.Protection, Fixed = true, File = image.File,
+                    Address = pageStart,
+                    Length = filePages - pageStart,
+                    Protection = segment.Protection,
+                    Fixed = true,
+                    File = image.File,
                     FileOffset = segment.FileOffset & ~(Mappings.PageSize - 1),
                 });
                 if (made.IsError)
@@ -144,7 +148,10 @@ internal static class ProgramLoader
         ulong length = kernel.VdsoLength;
         Result<ulong> place = Mappings.Map(memory, thread, new MapRequest
         {
-            Length = length, Protection = MemoryProtection.Read | MemoryProtection.Execute, File = file, Kind = AreaKind.Vdso,
+            Length = length,
+            Protection = MemoryProtection.Read | MemoryProtection.Execute,
+            File = file,
+            Kind = AreaKind.Vdso,
         });
         return place.IsOk ? place.Value : 0;
     }

@@ -36,8 +36,26 @@ public sealed partial class ThreadContext
         ulong[] v = _integer;
         return new GuestRegisters
         {
-            R8 = v[0], R9 = v[1], R10 = v[2], R11 = v[3], R12 = v[4], R13 = v[5], R14 = v[6], R15 = v[7], Rdi = v[8], Rsi = v[9], Rbp = v[10], Rbx = v[11],
-            Rdx = v[12], Rax = v[13], Rcx = v[14], Rsp = v[15], Rip = v[16], Eflags = v[17], FsBase = v[18], GsBase = v[19],
+            R8 = v[0],
+            R9 = v[1],
+            R10 = v[2],
+            R11 = v[3],
+            R12 = v[4],
+            R13 = v[5],
+            R14 = v[6],
+            R15 = v[7],
+            Rdi = v[8],
+            Rsi = v[9],
+            Rbp = v[10],
+            Rbx = v[11],
+            Rdx = v[12],
+            Rax = v[13],
+            Rcx = v[14],
+            Rsp = v[15],
+            Rip = v[16],
+            Eflags = v[17],
+            FsBase = v[18],
+            GsBase = v[19],
         };
     }
 }

@@ -207,7 +207,13 @@ public sealed partial class ThreadGroup
     internal ThreadGroup ForkTo(int pid, ThreadGroup? parent, SignalActions actions, int exitSignal) =>
         new(_kernel, pid, parent, _limits.Copy(), actions)
         {
-            _processGroup = _processGroup, _session = _session, _executable = _executable, _startTime = _kernel.Clock.Monotonic, _dumpable = _dumpable,
-            _personality = _personality, _oomScoreAdjustment = _oomScoreAdjustment, _exitSignal = exitSignal,
+            _processGroup = _processGroup,
+            _session = _session,
+            _executable = _executable,
+            _startTime = _kernel.Clock.Monotonic,
+            _dumpable = _dumpable,
+            _personality = _personality,
+            _oomScoreAdjustment = _oomScoreAdjustment,
+            _exitSignal = exitSignal,
         };
 }
