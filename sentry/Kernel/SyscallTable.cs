@@ -168,7 +168,7 @@ public static class SyscallTable
         table[Sysno.mknod] = Full(PathSyscalls.Mknod);
         table[Sysno.uselib] = Missing(Errno.ENOSYS);
         table[Sysno.personality] = Partial(IdentitySyscalls.Personality, "stored; changes only what uname reports as machine");
-        table[Sysno.ustat] = Partial(StatSyscalls.Ustat, "ENOSYS");
+        table[Sysno.ustat] = Missing(Errno.ENOSYS);
         table[Sysno.statfs] = Full(StatSyscalls.Statfs);
         table[Sysno.fstatfs] = Full(StatSyscalls.Fstatfs);
         table[Sysno.sysfs] = Missing(Errno.ENOSYS);

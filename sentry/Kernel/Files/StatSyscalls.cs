@@ -162,8 +162,6 @@ internal static class StatSyscalls
         return task.TryWrite(destination, statfs) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
-    internal static SyscallResult Ustat(Task task, in SyscallArgs args) => Errno.ENOSYS;
-
     internal static SyscallResult Getdents(Task task, in SyscallArgs args) => ReadEntries(task, args, false);
 
     internal static SyscallResult Getdents64(Task task, in SyscallArgs args) => ReadEntries(task, args, true);
