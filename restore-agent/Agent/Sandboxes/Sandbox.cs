@@ -131,9 +131,15 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
     public async Task SignalAsync(int pid, int signal)
     {
         await Gate.WaitAsync().ConfigureAwait(false);
+        SentryProcess? sentry = null;
         try
         {
-            await Running().RequestAsync(new SignalRequest { Pid = pid, Signal = signal }, [], RequestTimeout).ConfigureAwait(false);
+            sentry = Running();
+            await sentry.RequestAsync(new SignalRequest { Pid = pid, Signal = signal }, [], RequestTimeout).ConfigureAwait(false);
+        }
+        catch (AgentException) when (sentry is not null && (sentry.Ended.IsCompleted || _exit.Task.IsCompleted))
+        {
+            // The signal arrived: it ended the sandbox before the answer came.
         }
         finally
         {
