@@ -1,0 +1,70 @@
+namespace Netstack.Stack;
+
+/// <summary>What /proc/sys/net sets (ip-sysctl of the kernel's documentation).</summary>
+[Savable("stack-settings")]
+public sealed partial class StackSettings
+{
+    [Saved(1)] public int PortRangeFirst = 32768;
+    [Saved(2)] public int PortRangeLast = 60999;
+    [Saved(3)] public int DefaultTimeToLive = 64;
+    [Saved(4)] public int DefaultHopLimit = 64;
+    [Saved(5)] public bool Forwarding;
+    [Saved(6)] public bool ForwardingV6;
+    [Saved(7)] public int MaxBacklog = 4096;
+    [Saved(8)] public int MaxSynBacklog = 1024;
+    [Saved(9)] public int SynRetries = 6;
+    [Saved(10)] public int SynAckRetries = 5;
+
+    /// <summary>tcp_retries1 and tcp_retries2.</summary>
+    [Saved(11)] public int Retries1 = 3;
+
+    [Saved(12)] public int Retries2 = 15;
+
+    /// <summary>Seconds.</summary>
+    [Saved(13)] public int KeepAliveTime = 7200;
+
+    [Saved(14)] public int KeepAliveInterval = 75;
+    [Saved(15)] public int KeepAliveProbes = 9;
+    [Saved(16)] public int FinTimeout = 60;
+
+    /// <summary>0 never, 1 under flood, 2 always.</summary>
+    [Saved(17)] public int SynCookies = 1;
+
+    [Saved(18)] public bool Timestamps = true;
+    [Saved(19)] public bool WindowScaling = true;
+    [Saved(20)] public bool Sack = true;
+
+    /// <summary>tcp_ecn: 0 off, 1 ask and accept, 2 accept.</summary>
+    [Saved(21)] public int Ecn = 2;
+
+    /// <summary>cubic or reno.</summary>
+    [Saved(22)] public string CongestionControl = "cubic";
+
+    /// <summary>tcp_rmem and tcp_wmem: minimum, default, maximum in bytes.</summary>
+    [Saved(23)] public int[] ReceiveBuffer = [4096, 131072, 6291456];
+
+    [Saved(24)] public int[] SendBuffer = [4096, 16384, 4194304];
+    [Saved(25)] public bool ModerateReceiveBuffer = true;
+    [Saved(26)] public bool SlowStartAfterIdle = true;
+    [Saved(27)] public bool Rfc1337;
+    [Saved(28)] public int TimeWaitReuse = 2;
+    [Saved(29)] public int MaxOrphans = 16384;
+    [Saved(30)] public bool BindV6Only;
+    [Saved(31)] public int RmemMax = 212992;
+    [Saved(32)] public int WmemMax = 212992;
+    [Saved(33)] public int RmemDefault = 212992;
+    [Saved(34)] public int WmemDefault = 212992;
+    [Saved(35)] public bool AbortOnOverflow;
+    [Saved(36)] public bool NoMetricsSave;
+    [Saved(37)] public int EchoIgnoreAll;
+    [Saved(38)] public bool EchoIgnoreBroadcasts = true;
+    [Saved(39)] public uint[] PingGroupRange = [1, 0];
+    [Saved(40)] public int UnprivilegedPortStart = 1024;
+    [Saved(41)] public bool MtuProbing;
+    [Saved(42)] public int BaseMss = 1024;
+    [Saved(43)] public bool DisableIpv6;
+
+    public StackSettings()
+    {
+    }
+}
