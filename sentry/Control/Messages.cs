@@ -43,12 +43,57 @@ public sealed record ProgramSpec
     public uint Gid { get; init; }
 }
 
-/// <summary>Starts the first program of an empty sentry. Descriptors: gofer socket, standard input, output, error, strace output (if <see cref="Strace"/>).</summary>
+/// <summary>
+/// A network interface of the sandbox. Its descriptor carries whole Ethernet frames, one a read or write, each behind a struct virtio_net_hdr of 10 bytes:
+/// a TAP with IFF_VNET_HDR, an AF_PACKET socket with PACKET_VNET_HDR, or a SOCK_SEQPACKET pair. It is non-blocking, and belongs to the sentry.
+/// </summary>
+public sealed record NetworkLink
+{
+    /// <summary>eth0.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>aa:bb:cc:dd:ee:ff.</summary>
+    public required string Mac { get; init; }
+
+    /// <summary>Bytes of an IP packet.</summary>
+    public int Mtu { get; init; } = 1500;
+
+    /// <summary>10.0.0.2/24, fd00::2/64.</summary>
+    public string[] Addresses { get; init; } = [];
+
+    /// <summary>Default gateways, one of each IP version.</summary>
+    public string[] Gateways { get; init; } = [];
+
+    /// <summary>Whether frames longer than the MTU may be written with a gso_type, and frames without checksum (VIRTIO_NET_HDR_F_NEEDS_CSUM).</summary>
+    public bool Offloads { get; init; } = true;
+
+    /// <summary>In a restore: the descriptor goes to the image's interface of this name, which keeps its own MAC, MTU, addresses and routes (or with
+    /// <see cref="RestoreRequest.NewIdentity"/> takes those given here). False: an interface is added, as at a start.</summary>
+    public bool ReplacesSaved { get; init; }
+}
+
+/// <summary>A text file that the agent makes for a sandbox (/etc/resolv.conf, /etc/hosts, /etc/hostname).</summary>
+public sealed record SeedFile
+{
+    /// <summary>Absolute.</summary>
+    public required string Path { get; init; }
+
+    public required string Content { get; init; }
+}
+
+/// <summary>Starts the first program of an empty sentry. Descriptors: gofer socket, standard input, output, error, strace output (if <see cref="Strace"/>),
+/// then one for each of <see cref="Links"/>.</summary>
 public sealed record StartRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
 
     public string HostName { get; init; } = "sandbox";
+
+    /// <summary>Interfaces beside loopback.</summary>
+    public NetworkLink[] Links { get; init; } = [];
+
+    /// <summary>Written into the overlay before the program starts.</summary>
+    public SeedFile[] Files { get; init; } = [];
 
     public bool Strace { get; init; }
 
@@ -79,11 +124,24 @@ public sealed record CheckpointRequest : ControlMessage
 }
 
 /// <summary>Restores into an empty sentry. Descriptors: gofer socket, state file, memory file (read-only, never changes), standard input, output, error
-/// of the first program, then three for each of <see cref="ExecStreams"/>, then strace output (if <see cref="Strace"/>).</summary>
+/// of the first program, then three for each of <see cref="ExecStreams"/>, then strace output (if <see cref="Strace"/>), then one for each of
+/// <see cref="Links"/>. Interfaces of the image to which none goes lose their carrier.</summary>
 public sealed record RestoreRequest : ControlMessage
 {
     /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
     public int[] ExecStreams { get; init; } = [];
+
+    /// <summary>Interfaces; those of the image are named with <see cref="NetworkLink.ReplacesSaved"/>.</summary>
+    public NetworkLink[] Links { get; init; } = [];
+
+    /// <summary>The sandbox is another than the one in the image: inherited connections are reset, addresses and MACs are those of <see cref="Links"/>.</summary>
+    public bool NewIdentity { get; init; }
+
+    /// <summary>With <see cref="NewIdentity"/>: the sandbox's new host name; null keeps the image's.</summary>
+    public string? HostName { get; init; }
+
+    /// <summary>Written into the overlay before the guest goes on.</summary>
+    public SeedFile[] Files { get; init; } = [];
 
     public bool Strace { get; init; }
 

@@ -1,7 +1,7 @@
 namespace Sentry.Kernel;
 
 /// <summary>The whole state of a sandbox: the root of what a checkpoint saves. Everything in it is used under <see cref="Lock"/>.</summary>
-[Savable("kernel")]
+[Savable("kernel", Version = 2)]
 public sealed partial class GuestKernel : IAfterLoad
 {
     /// <summary>One more than the highest process id (/proc/sys/kernel/pid_max).</summary>
@@ -33,6 +33,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(20)] private MountNamespace _mounts = new();
     [Saved(21)] private FileDataRegistry _fileData;
     [Saved(60)] private UnixNames _unixNames = new();
+    [Saved(61, Since = 2)] private NetworkNamespace? _network;
 
     public GuestKernel(IKernelHost host)
     {
@@ -40,6 +41,7 @@ public sealed partial class GuestKernel : IAfterLoad
         _clock = new GuestClock(host.Clock);
         _timers = new TimerQueue(host.Clock, _clock);
         _fileData = new FileDataRegistry(host.Arena);
+        _network = new NetworkNamespace(this);
         _dispatcher = new Dispatcher(this);
     }
 
@@ -150,6 +152,9 @@ public sealed partial class GuestKernel : IAfterLoad
 
     internal UnixNames UnixNames => _unixNames;
 
+    /// <summary>The sandbox's network.</summary>
+    public NetworkNamespace Network => _network!;
+
     internal FutexTable Futexes => _futexes;
 
     internal Queue<Task> ReadyTasks => _readyTasks;
@@ -162,6 +167,9 @@ public sealed partial class GuestKernel : IAfterLoad
         _imageMemory = context.Get<IImageMemory>();
         _timers = new TimerQueue(_host.Clock, _clock);
         _dispatcher = new Dispatcher(this);
+
+        // Images of version 1 have none.
+        _network ??= new NetworkNamespace(this);
     }
 
     /// <summary>The next free process id, as Linux gives them: ascending, then from the low end again; -1 when all are taken.</summary>

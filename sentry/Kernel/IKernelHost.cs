@@ -1,17 +1,18 @@
+using Netstack.Stack;
+
 namespace Sentry.Kernel;
 
 /// <summary>What the kernel needs of the world outside, given to it by the sentry's main program. Not saved.</summary>
-public interface IKernelHost
+public interface IKernelHost : IStackHost
 {
     IPlatform Platform { get; }
 
     IHostClock Clock { get; }
 
+    long IStackHost.Realtime => Clock.Realtime;
+
     /// <summary>Where the data of tmpfs, overlay and shared memory lives.</summary>
     IFileArena Arena { get; }
-
-    /// <summary>Fills with random bytes (getrandom of the host).</summary>
-    void FillRandom(Span<byte> destination);
 
     /// <summary>A line for the operator's log.</summary>
     void Log(string message);

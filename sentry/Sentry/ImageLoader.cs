@@ -29,6 +29,8 @@ internal static class ImageLoader
         var registry = new SavableRegistry();
         Sentry.Kernel.SavableTypes.Register(registry);
         Sentry.FileSystems.SavableTypes.Register(registry);
+        Netstack.Wire.SavableTypes.Register(registry);
+        Netstack.Stack.SavableTypes.Register(registry);
         return StateReader.Load<GuestKernel>(state, registry, context);
     }
 }

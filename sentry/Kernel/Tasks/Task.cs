@@ -49,6 +49,9 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     public GuestKernel Kernel => _kernel;
 
+    /// <summary>The network that the task is in.</summary>
+    public NetworkNamespace Network => _kernel.Network;
+
     public ThreadGroup Group => _group;
 
     /// <summary>The thread id, equal to the process id in the main thread.</summary>

@@ -119,6 +119,8 @@ public sealed class FileStateTests : IDisposable
         var registry = new SavableRegistry();
         Sentry.Kernel.SavableTypes.Register(registry);
         Sentry.FileSystems.SavableTypes.Register(registry);
+        Netstack.Wire.SavableTypes.Register(registry);
+        Netstack.Stack.SavableTypes.Register(registry);
         StateReader reader = StateReader.Read(state, registry);
         reader.RunPhase(RestorePhase.Host, image);
         reader.RunPhase(RestorePhase.Links, image);

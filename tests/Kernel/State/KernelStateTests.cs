@@ -7,6 +7,8 @@ public sealed class KernelStateTests
         var registry = new SavableRegistry();
         Sentry.Kernel.SavableTypes.Register(registry);
         Sentry.FileSystems.SavableTypes.Register(registry);
+        Netstack.Wire.SavableTypes.Register(registry);
+        Netstack.Stack.SavableTypes.Register(registry);
         return registry;
     }
 

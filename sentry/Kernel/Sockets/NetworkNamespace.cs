@@ -1,0 +1,73 @@
+using Netstack.Stack;
+
+namespace Sentry.Kernel.Sockets;
+
+/// <summary>The network that tasks see (network_namespaces(7)): a stack, and the one kernel timer behind all of its timers. There is one for the
+/// whole sandbox; tasks reach it through <see cref="Task.Network"/>.</summary>
+[Savable("network-namespace")]
+public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
+{
+    [Saved(1)] private GuestKernel _kernel;
+    [Saved(2)] private NetworkStack _stack;
+    [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
+    [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
+
+    internal NetworkNamespace(GuestKernel kernel)
+    {
+        _kernel = kernel;
+        _stack = new NetworkStack(kernel.Host);
+    }
+
+    public NetworkStack Stack => _stack;
+
+    /// <summary>Begins a call of the stack; every use of an endpoint that may send or look at the time is made within: <c>using (network.Enter()) …</c>.</summary>
+    public StackCall Enter()
+    {
+        _stack.Enter(_kernel.Clock.Monotonic);
+        return new StackCall(this);
+    }
+
+    /// <summary>A frame has come in by an interface, as <see cref="NetworkStack.Receive"/> takes it.</summary>
+    public void Receive(NetworkInterface from, Packet frame)
+    {
+        _stack.Receive(from, frame, _kernel.Clock.Monotonic);
+        ArmTimer();
+    }
+
+    internal void Leave()
+    {
+        _stack.Leave();
+        ArmTimer();
+    }
+
+    void ITimerTarget.OnTimer(KernelTimer timer)
+    {
+        _armedFor = long.MaxValue;
+        _stack.RunTimers(_kernel.Clock.Monotonic);
+        ArmTimer();
+    }
+
+    /// <summary>A wake-up costs a host call: it is asked for only when one is needed earlier than the last that was asked for. One that comes too
+    /// early, because its timer was moved, finds nothing to do and asks for the next.</summary>
+    private void ArmTimer()
+    {
+        long next = _stack.NextDeadline;
+        if (next >= _armedFor)
+            return;
+        _armedFor = next;
+        _kernel.Timers.Arm(_timer ??= new KernelTimer(this), next);
+    }
+
+    public void AfterLoad(RestorePhase phase, IRestoreContext context)
+    {
+        // Owners of stack timers arm them in the same phase, in no order: at once, so that what they arm later is asked for by the first call.
+        if (phase == RestorePhase.Activation)
+            _kernel.Timers.Arm(_timer ??= new KernelTimer(this), _armedFor = _kernel.Clock.Monotonic);
+    }
+}
+
+/// <summary>A call of the stack in progress; disposing of it ends the call.</summary>
+public readonly ref struct StackCall(NetworkNamespace network)
+{
+    public void Dispose() => network.Leave();
+}
