@@ -37,6 +37,35 @@ public static class RootTree
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
     }
 
+    /// <summary>Puts a text file of the agent's into the tree in the place of whatever is there, a link included; folders above it are made.</summary>
+    /// <param name="path">Absolute, a byte per char.</param>
+    public static void WriteFile(GuestKernel kernel, string path, ReadOnlySpan<byte> content)
+    {
+        string[] names = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        if (names.Length == 0 || path[0] != '/')
+            throw new IOException($"\"{path}\" is no absolute path of a file");
+        Mount mount = kernel.Mounts.RootMount;
+        Dentry folder = mount.Root;
+        foreach (string name in names[..^1])
+            folder = Find(folder, name, 0x1ED);
+        if (folder.Lookup(names[^1]).TryGet(out Dentry? old, out Errno error))
+            error = Vfs.RemoveKernelEntry(old);
+        if (error is not (Errno.None or Errno.ENOENT))
+            throw new IOException($"{path} cannot be replaced: {error}");
+        Result<Dentry> made = Vfs.MakeKernelEntry(folder, names[^1], new NewNode(S.IFREG | 0x1A4, 0, 0));
+        if (made.IsError)
+            throw new IOException($"{path} cannot be made: {made.Error}");
+        Result<FileObject> opened = made.Value.Inode.Open(null, new VfsPath(mount, made.Value), OpenFlags.WriteOnly);
+        if (opened.IsError)
+            throw new IOException($"{path} cannot be opened: {opened.Error}");
+        FileObject file = opened.Value;
+        file.AddReference();
+        Result<long> written = file.WriteAt(null!, new UserBuffer(content.ToArray()), 0);
+        file.Release();
+        if (written.IsError || written.Value != content.Length)
+            throw new IOException($"{path} cannot be written: {written.Error}");
+    }
+
     /// <summary>Makes tmpfs, devtmpfs, proc and sysfs known to mount(2). Called for a new and for a restored sandbox.</summary>
     public static void RegisterTypes()
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using Sentry.Abi;
 
@@ -13,6 +14,9 @@ public static unsafe class HostFile
     public const int AtFdCwd = -100;
 
     public const int OCloexec = 0x80000;
+
+    /// <summary>Pieces of one gathering write at most (UIO_MAXIOV is 1024).</summary>
+    public const int MaxGather = 256;
 
     public static Result<int> Open(string path, int flags, int mode = 0) => OpenAt(AtFdCwd, path, flags, mode);
 
@@ -49,6 +53,28 @@ public static unsafe class HostFile
     {
         fixed (byte* p = source)
             return HostSyscall.ToInt(HostSyscall.Call(Sysno.write, descriptor, (long)p, source.Length));
+    }
+
+    /// <summary>writev(2): a head and the pieces behind it in one write (one frame of a link).</summary>
+    public static Result<int> Write(int descriptor, ReadOnlySpan<byte> head, IReadOnlyList<ReadOnlyMemory<byte>> pieces)
+    {
+        int count = Math.Min(pieces.Count, MaxGather);
+        IoVec* vectors = stackalloc IoVec[count + 1];
+        var pins = new MemoryHandle[count];
+        fixed (byte* first = head)
+        {
+            vectors[0] = new IoVec((ulong)first, (ulong)head.Length);
+            for (int i = 0; i < count; i++)
+            {
+                pins[i] = pieces[i].Pin();
+                vectors[i + 1] = new IoVec((ulong)pins[i].Pointer, (ulong)pieces[i].Length);
+            }
+
+            long result = HostSyscall.Call(Sysno.writev, descriptor, (long)vectors, count + 1);
+            foreach (ref MemoryHandle pin in pins.AsSpan())
+                pin.Dispose();
+            return HostSyscall.ToInt(result);
+        }
     }
 
     public static Result<int> ReadAt(int descriptor, Span<byte> destination, long offset)

@@ -4,6 +4,15 @@ using Sentry.Kernel;
 
 namespace Sentry.Main;
 
+/// <summary>A descriptor that the event loop waits for.</summary>
+internal interface IEventSource
+{
+    int Descriptor { get; }
+
+    /// <summary>On the event loop's thread, under the kernel lock: what epoll says of it.</summary>
+    void OnReady(uint events);
+}
+
 /// <summary>The sentry's second thread: waits for the timer and for host streams, and takes what happened to the kernel under its lock.</summary>
 internal sealed class EventLoop : IDisposable
 {
@@ -14,7 +23,7 @@ internal sealed class EventLoop : IDisposable
     private readonly int _epoll;
     private readonly int _stop;
     private readonly MainClock _clock;
-    private readonly Dictionary<ulong, MainStream> _streams = [];
+    private readonly Dictionary<ulong, IEventSource> _sources = [];
     private volatile bool _stopped;
 
     public EventLoop(MainClock clock)
@@ -26,17 +35,17 @@ internal sealed class EventLoop : IDisposable
         Require.Ok(HostEvents.ControlEpoll(_epoll, Add, _stop, 1, StopKey), "watch the stop event");
     }
 
-    /// <summary>Asks for one event. True when the descriptor is registered (regular files can't be and are always ready).</summary>
-    public bool Watch(MainStream stream, uint events, bool registered)
+    /// <summary>Asks for events, or for the next one only. True when the descriptor is registered (regular files can't be and are always ready).</summary>
+    public bool Watch(IEventSource source, uint events, bool registered, bool once)
     {
-        _streams[(ulong)stream.Descriptor] = stream;
-        return HostEvents.ControlEpoll(_epoll, registered ? Modify : Add, stream.Descriptor, events | OneShot, (ulong)stream.Descriptor) == Errno.None;
+        _sources[(ulong)source.Descriptor] = source;
+        return HostEvents.ControlEpoll(_epoll, registered ? Modify : Add, source.Descriptor, once ? events | OneShot : events, (ulong)source.Descriptor) == Errno.None;
     }
 
-    public void Forget(MainStream stream)
+    public void Forget(IEventSource source)
     {
-        if (_streams.Remove((ulong)stream.Descriptor))
-            HostEvents.ControlEpoll(_epoll, Delete, stream.Descriptor, 0, 0);
+        if (_sources.Remove((ulong)source.Descriptor))
+            HostEvents.ControlEpoll(_epoll, Delete, source.Descriptor, 0, 0);
     }
 
     /// <summary>Runs until <see cref="Stop"/>.</summary>
@@ -63,9 +72,9 @@ internal sealed class EventLoop : IDisposable
                         HostFile.Read(_clock.Descriptor, expirations);
                         kernel.Timers.RunExpired();
                     }
-                    else if (_streams.TryGetValue(occurred.Data, out MainStream? stream))
+                    else if (_sources.TryGetValue(occurred.Data, out IEventSource? source))
                     {
-                        stream.OnReady(occurred.Events);
+                        source.OnReady(occurred.Events);
                     }
                 }
 

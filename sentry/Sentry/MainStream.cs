@@ -7,7 +7,7 @@ namespace Sentry.Main;
 
 /// <summary>A descriptor of the caller's (pipe, terminal, file), used without ever waiting. Its flags belong to the caller too and are left alone:
 /// readiness is asked for first.</summary>
-internal sealed class MainStream(int descriptor, EventLoop loop) : IHostStream
+internal sealed class MainStream(int descriptor, EventLoop loop) : IHostStream, IEventSource
 {
     private const int MaxTransfer = 65536;
     private IHostStreamWatcher? _watcher;
@@ -53,10 +53,10 @@ internal sealed class MainStream(int descriptor, EventLoop loop) : IHostStream
     public void Watch(IHostStreamWatcher waiter, PollEvents events)
     {
         _watcher = waiter;
-        _registered |= loop.Watch(this, (uint)(events & (PollEvents.In | PollEvents.Out)), _registered);
+        _registered |= loop.Watch(this, (uint)(events & (PollEvents.In | PollEvents.Out)), _registered, once: true);
     }
 
-    /// <summary>From the event loop, under the kernel lock. The registration was for one event.</summary>
+    /// <inheritdoc/>
     public void OnReady(uint events) => _watcher?.OnReady((PollEvents)events);
 
     /// <inheritdoc/>

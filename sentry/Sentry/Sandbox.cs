@@ -94,10 +94,13 @@ internal sealed class Sandbox : IDisposable
 
     private Reply Start(StartRequest request, int[] descriptors)
     {
-        if (descriptors.Length != (request.Strace ? 5 : 4))
+        int links = request.Strace ? 5 : 4;
+        if (descriptors.Length != links + request.Links.Length)
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]));
+        RootSetup.WriteFiles(_kernel, request.Files);
+        LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links), newIdentity: false);
         UseStrace(request.Strace ? descriptors[4] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         return StartProgram(request.Program, descriptors.AsSpan(1, 3));
@@ -128,16 +131,21 @@ internal sealed class Sandbox : IDisposable
     private Reply Restore(RestoreRequest request, int[] descriptors)
     {
         int streams = 3 * (1 + request.ExecStreams.Length);
-        if (descriptors.Length != 3 + streams + (request.Strace ? 1 : 0))
+        int links = 3 + streams + (request.Strace ? 1 : 0);
+        if (descriptors.Length != links + request.Links.Length)
             return new Reply { Error = "the restore request came without its descriptors" };
         var image = new MainImage(descriptors[2]);
         var donated = new DonatedStreams(_loop, request.ExecStreams, descriptors.AsSpan(3, streams));
         _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
         RootSetup.Adopt();
-        UseStrace(request.Strace ? descriptors[^1] : -1);
+        RootSetup.WriteFiles(_kernel, request.Files);
+        if (request.NewIdentity && request.HostName is { } name)
+            _kernel.HostName = HostPath.FromText(name);
+        UseStrace(request.Strace ? descriptors[links - 1] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         lock (_kernel.Lock)
         {
+            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links), request.NewIdentity);
             Thawer.Rebuild(_kernel, image, image.Length);
             Thawer.Start(_kernel);
         }

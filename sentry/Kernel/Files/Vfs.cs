@@ -195,6 +195,19 @@ public static class Vfs
         return parent.AddChild(name, inode);
     }
 
+    /// <summary>Removes an entry that is no directory on the kernel's own account, without checks.</summary>
+    public static Errno RemoveKernelEntry(Dentry entry)
+    {
+        if (entry.Inode.IsDirectory)
+            return Errno.EISDIR;
+        if (entry.IsMountPoint)
+            return Errno.EBUSY;
+        Errno error = entry.Parent!.Inode.Unlink(entry.Name, entry.Inode);
+        if (error == Errno.None)
+            entry.Unhash();
+        return error;
+    }
+
     /// <summary>A bound Unix socket's name (bind(2) in unix(7)): EADDRINUSE when it exists. Lookup finds the object as
     /// <see cref="Inode.BoundSocket"/>; it is null again when the owner has cleared it or has not survived.</summary>
     public static Result<VfsPath> BindSocket(Task task, string path, FileObject socket)

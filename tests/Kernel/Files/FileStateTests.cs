@@ -101,7 +101,7 @@ public sealed class FileStateTests : IDisposable
         public T Get<T>()
             where T : class => (T)(typeof(T).Name switch
             {
-                nameof(IKernelHost) => (object)_to,
+                nameof(IKernelHost) or nameof(Netstack.Stack.IStackHost) => (object)_to,
                 nameof(IHostClock) => _to.Clock,
                 nameof(IImageMemory) => this,
                 nameof(GoferClient) => _gofer!,

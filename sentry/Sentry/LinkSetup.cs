@@ -1,0 +1,66 @@
+using System.Globalization;
+using Netstack.Stack;
+using Netstack.Wire;
+using Sentry.Control;
+using Sentry.Kernel.Sockets;
+
+namespace Sentry.Main;
+
+/// <summary>Gives the sandbox's network the interfaces that a start or restore names.</summary>
+internal static class LinkSetup
+{
+    /// <param name="descriptors">One for each link.</param>
+    /// <exception cref="SentryException">What is asked for can't be; one line for the user.</exception>
+    public static void Apply(NetworkNamespace network, EventLoop loop, NetworkLink[] links, ReadOnlySpan<int> descriptors, bool newIdentity)
+    {
+        using StackCall call = network.Enter();
+        for (int i = 0; i < links.Length; i++)
+        {
+            NetworkLink link = links[i];
+            NetworkInterface? found = network.Stack.FindInterface(link.Name);
+            if (link.ReplacesSaved && found is null)
+                throw new SentryException($"the image has no interface {link.Name}");
+            if (!link.ReplacesSaved && found is not null)
+                throw new SentryException($"there is an interface {link.Name} already");
+            if (!MacAddress.TryParse(link.Mac, out MacAddress mac))
+                throw new SentryException($"\"{link.Mac}\" is no MAC address");
+            if (found is null)
+            {
+                found = network.Stack.AddInterface(link.Name, InterfaceKind.Ethernet, mac, link.Mtu);
+                Configure(found, link);
+            }
+            else if (newIdentity)
+            {
+                found.Mac = mac;
+                found.Mtu = link.Mtu;
+                found.Addresses.Clear();
+                Configure(found, link);
+            }
+
+            new LinkDriver(descriptors[i], loop, network, found, link.Offloads).Start();
+        }
+    }
+
+    private static void Configure(NetworkInterface to, NetworkLink link)
+    {
+        foreach (string text in link.Addresses)
+            to.Addresses.Add(ParseAddress(text, to.Name));
+        to.IsUp = true;
+    }
+
+    private static InterfaceAddress ParseAddress(string text, string label)
+    {
+        string[] parts = text.Split('/');
+        if (parts.Length != 2 || !InetAddress.TryParse(parts[0], out InetAddress address) || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix) || prefix > address.Bits)
+            throw new SentryException($"\"{text}\" is no address with a prefix length");
+        var parsed = new InterfaceAddress { Address = address, Prefix = prefix };
+        if (address.IsV4)
+        {
+            parsed.Label = label;
+            if (prefix < 31)
+                parsed.Broadcast = InetAddress.FromV4(address.V4 | (uint.MaxValue >> prefix));
+        }
+
+        return parsed;
+    }
+}
