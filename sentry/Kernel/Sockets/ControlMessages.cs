@@ -3,18 +3,16 @@ using System.Runtime.InteropServices;
 
 namespace Sentry.Kernel.Sockets;
 
-/// <summary>Ancillary data (cmsg(3)): SCM_RIGHTS and SCM_CREDENTIALS of unix(7).</summary>
+/// <summary>Ancillary data (cmsg(3)): SCM_RIGHTS and SCM_CREDENTIALS of unix(7) are handled here; the rest is brought to the socket and back.</summary>
 internal static class ControlMessages
 {
     private const int HeaderSize = 16;
-    private const int Rights = 1, CredentialsType = 2;
     private const int CredentialsSize = 12;
     private const int MaxFiles = 253;
     private const int MaxLength = 1 << 16;
-    private const int CapSetgid = 6, CapSetuid = 7, CapSysAdmin = 21;
 
     /// <summary>Reads what a sender attached.</summary>
-    internal static Errno Parse(Task task, ulong address, ulong length, SendRequest request)
+    internal static Errno Parse(Task task, SocketFile socket, ulong address, ulong length, SendRequest request)
     {
         if (length > MaxLength)
             return Errno.ENOBUFS;
@@ -29,16 +27,23 @@ internal static class ControlMessages
             if (size < HeaderSize || size > (ulong)rest.Length)
                 return Errno.EINVAL;
             ReadOnlySpan<byte> data = rest[HeaderSize..(int)size];
-            if (BinaryPrimitives.ReadInt32LittleEndian(rest[8..]) == SocketOptions.Level)
+            int level = BinaryPrimitives.ReadInt32LittleEndian(rest[8..]), type = BinaryPrimitives.ReadInt32LittleEndian(rest[12..]);
+            if (level == SOL.SOCKET && type is SCM.RIGHTS or SCM.CREDENTIALS)
             {
-                Errno error = BinaryPrimitives.ReadInt32LittleEndian(rest[12..]) switch
-                {
-                    Rights => ParseRights(task, data, files ??= []),
-                    CredentialsType => ParseCredentials(task, data, request),
-                    _ => Errno.EINVAL,
-                };
+                // These are of AF_UNIX (and the credentials of AF_NETLINK); others overlook them.
+                Errno error = Errno.None;
+                if (socket.Domain is AF.Unix or AF.Netlink)
+                    error = type == SCM.RIGHTS ? ParseRights(task, data, files ??= []) : ParseCredentials(task, data, request);
                 if (error != Errno.None)
                     return error;
+            }
+            else if (level == SOL.SOCKET && socket.Domain == AF.Unix)
+            {
+                return Errno.EINVAL;
+            }
+            else
+            {
+                (request.Control ??= []).Add(new ControlMessage(level, type, data.ToArray()));
             }
 
             rest = rest[Math.Min(rest.Length, Align((int)size))..];
@@ -74,9 +79,9 @@ internal static class ControlMessages
             Uid = BinaryPrimitives.ReadUInt32LittleEndian(data[4..]),
             Gid = BinaryPrimitives.ReadUInt32LittleEndian(data[8..]),
         };
-        bool uid = claimed.Uid == own.Uid || claimed.Uid == own.EffectiveUid || claimed.Uid == own.SavedUid || own.Has(CapSetuid);
-        bool gid = claimed.Gid == own.Gid || claimed.Gid == own.EffectiveGid || claimed.Gid == own.SavedGid || own.Has(CapSetgid);
-        bool pid = claimed.Pid == task.Group.Pid || own.Has(CapSysAdmin);
+        bool uid = claimed.Uid == own.Uid || claimed.Uid == own.EffectiveUid || claimed.Uid == own.SavedUid || own.Has(Capability.CAP_SETUID);
+        bool gid = claimed.Gid == own.Gid || claimed.Gid == own.EffectiveGid || claimed.Gid == own.SavedGid || own.Has(Capability.CAP_SETGID);
+        bool pid = claimed.Pid == task.Group.Pid || own.Has(Capability.CAP_SYS_ADMIN);
         if (!uid || !gid || !pid)
             return Errno.EPERM;
         if (claimed.Pid != task.Group.Pid && !task.Kernel.Processes.ContainsKey(claimed.Pid))
@@ -95,7 +100,13 @@ internal static class ControlMessages
             BinaryPrimitives.WriteInt32LittleEndian(data, credentials.Pid);
             BinaryPrimitives.WriteUInt32LittleEndian(data[4..], credentials.Uid);
             BinaryPrimitives.WriteUInt32LittleEndian(data[8..], credentials.Gid);
-            Put(task, address, length, ref used, CredentialsType, data, request);
+            Put(task, address, length, ref used, SOL.SOCKET, SCM.CREDENTIALS, data, request);
+        }
+
+        if (request.ControlOrNull is { } messages)
+        {
+            foreach (ControlMessage message in messages)
+                Put(task, address, length, ref used, message.Level, message.Type, message.Data, request);
         }
 
         if (request.Files is not { } files)
@@ -115,13 +126,13 @@ internal static class ControlMessages
         foreach (FileObject file in files)
             file.Release();
         if (installed > 0)
-            Put(task, address, length, ref used, Rights, MemoryMarshal.AsBytes(descriptors.AsSpan(0, installed)), request);
+            Put(task, address, length, ref used, SOL.SOCKET, SCM.RIGHTS, MemoryMarshal.AsBytes(descriptors.AsSpan(0, installed)), request);
         if (installed < files.Length)
             request.ResultFlags |= MessageFlags.ControlTruncated;
         return used;
     }
 
-    private static void Put(Task task, ulong address, ulong length, ref ulong used, int type, ReadOnlySpan<byte> data, ReceiveRequest request)
+    private static void Put(Task task, ulong address, ulong length, ref ulong used, int level, int type, ReadOnlySpan<byte> data, ReceiveRequest request)
     {
         ulong room = length - used;
         if (room < HeaderSize)
@@ -138,7 +149,7 @@ internal static class ControlMessages
         }
 
         BinaryPrimitives.WriteUInt64LittleEndian(message, (ulong)message.Length);
-        BinaryPrimitives.WriteInt32LittleEndian(message[8..], SocketOptions.Level);
+        BinaryPrimitives.WriteInt32LittleEndian(message[8..], level);
         BinaryPrimitives.WriteInt32LittleEndian(message[12..], type);
         data[..(message.Length - HeaderSize)].CopyTo(message[HeaderSize..]);
         task.Memory.Write(address + used, message);

@@ -93,7 +93,7 @@ internal static class MessageSyscalls
         if (error == Errno.None)
             error = ReadVectors(task, header, out source);
         if (error == Errno.None && header.ControlLength > 0 && transfer.Bytes == 0)
-            error = ControlMessages.Parse(task, header.Control, header.ControlLength, request);
+            error = ControlMessages.Parse(task, socket, header.Control, header.ControlLength, request);
         return error != Errno.None ? error : Send(task, socket, source, request, transfer);
     }
 
@@ -115,7 +115,7 @@ internal static class MessageSyscalls
             return transfer.Bytes > 0 ? transfer.Bytes : sent.Error;
         }
 
-        return Wait(task, socket, request.WaitFor ?? socket.Waiters, PollEvents.WriteMask, socket.Options.SendTimeout, dontWait, transfer);
+        return Wait(task, socket, request.WaitFor ?? socket.Waiters, PollEvents.WriteMask, socket.SendTimeout, dontWait, transfer);
     }
 
     // ---- receiving -----------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ internal static class MessageSyscalls
         Errno error = ReadVectors(task, header, out UserBuffer destination);
         if (error != Errno.None)
             return error;
-        var request = new ReceiveRequest { Flags = flags };
+        var request = new ReceiveRequest { Flags = flags, WantsControl = header.Control != 0 && header.ControlLength > 0 };
         SyscallResult result = Receive(task, socket, destination, request, transfer);
         if (!result.IsValue || result.IsError)
             return result;
@@ -220,7 +220,7 @@ internal static class MessageSyscalls
             return transfer.Bytes > 0 ? transfer.Bytes : received.Error;
         }
 
-        return Wait(task, socket, socket.Waiters, PollEvents.ReadMask | PollEvents.RdHup, socket.Options.ReceiveTimeout, dontWait, transfer);
+        return Wait(task, socket, socket.Waiters, PollEvents.ReadMask | PollEvents.RdHup, socket.ReceiveTimeout, dontWait, transfer);
     }
 
     // ---- shared --------------------------------------------------------------------------------------------------

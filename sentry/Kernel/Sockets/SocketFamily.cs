@@ -38,6 +38,6 @@ public static class SocketType
 /// <summary>Flags of send(2) and recv(2).</summary>
 public static class MessageFlags
 {
-    public const int OutOfBand = 1, Peek = 2, DontRoute = 4, ControlTruncated = 8, Truncated = 0x20, DontWait = 0x40, EndOfRecord = 0x80, WaitAll = 0x100,
-        NoSignal = 0x4000, More = 0x8000, WaitForOne = 0x10000, CloseOnExec = 0x40000000;
+    public const int OutOfBand = 1, Peek = 2, DontRoute = 4, ControlTruncated = 8, Probe = 0x10, Truncated = 0x20, DontWait = 0x40, EndOfRecord = 0x80, WaitAll = 0x100,
+        Confirm = 0x800, ErrorQueue = 0x2000, NoSignal = 0x4000, More = 0x8000, WaitForOne = 0x10000, CloseOnExec = 0x40000000;
 }

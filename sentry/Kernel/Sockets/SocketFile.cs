@@ -30,6 +30,9 @@ public sealed class SendRequest
     /// <summary>SCM_CREDENTIALS, checked.</summary>
     public SocketCredentials? Credentials { get; set; }
 
+    /// <summary>Ancillary data beside SCM_RIGHTS and SCM_CREDENTIALS, as it was given.</summary>
+    public List<ControlMessage>? Control { get; set; }
+
     /// <summary>Set by the socket when it answers EAGAIN: where room will be made known, if not on its own queue.</summary>
     public WaitQueue? WaitFor { get; set; }
 }
@@ -51,7 +54,21 @@ public sealed class ReceiveRequest
 
     /// <summary>SCM_CREDENTIALS.</summary>
     public SocketCredentials? Credentials { get; set; }
+
+    /// <summary>Whether the caller has room for ancillary data; if not, a socket need not make any.</summary>
+    public bool WantsControl { get; set; }
+
+    /// <summary>Ancillary data beside SCM_RIGHTS and SCM_CREDENTIALS, in the order it is told.</summary>
+    public List<ControlMessage> Control => _control ??= [];
+
+    /// <summary>Null when there is none.</summary>
+    public List<ControlMessage>? ControlOrNull => _control;
+
+    private List<ControlMessage>? _control;
 }
+
+/// <summary>One piece of ancillary data (struct cmsghdr, cmsg(3)).</summary>
+public readonly record struct ControlMessage(int Level, int Type, byte[] Data);
 
 /// <summary>A socket (socket(7)). What is the same in all families is here: options, waiting, what fstat says. Methods only try.</summary>
 [Savable("socket")]
@@ -59,7 +76,7 @@ public abstract partial class SocketFile : FileObject
 {
     [Saved(1)] private int _type;
     [Saved(2)] private int _protocol;
-    [Saved(3)] private SocketOptions _options = new();
+    [Saved(3)] private SocketOptions? _options;
     [Saved(4)] private ulong _inode;
     [Saved(5)] private uint _uid;
     [Saved(6)] private uint _gid;
@@ -83,7 +100,17 @@ public abstract partial class SocketFile : FileObject
 
     public int Protocol => _protocol;
 
-    public SocketOptions Options => _options;
+    /// <summary>Made when first asked for: most connections change nothing that is in it.</summary>
+    public SocketOptions Options => _options ??= new SocketOptions();
+
+    /// <summary>SO_RCVTIMEO in ns; negative for none.</summary>
+    public long ReceiveTimeout => _options?.ReceiveTimeout ?? -1;
+
+    /// <summary>SO_SNDTIMEO in ns; negative for none.</summary>
+    public long SendTimeout => _options?.SendTimeout ?? -1;
+
+    /// <summary>Whether a boolean option of <see cref="Options"/> (its SO_* number) is on.</summary>
+    public bool HasOption(int option) => _options is not null && _options.Has(option);
 
     /// <summary>st_ino, also in /proc/net.</summary>
     public ulong Inode => _inode;
@@ -154,12 +181,17 @@ public abstract partial class SocketFile : FileObject
     /// <summary>SO_PEERCRED; pid 0 and ids of -1 when nobody is known.</summary>
     public virtual SocketCredentials PeerCredentials => new() { Uid = uint.MaxValue, Gid = uint.MaxValue };
 
+    /// <summary>An option of SOL_SOCKET.</summary>
+    public virtual Errno SetSocketOption(Task task, int name, ReadOnlySpan<byte> value) => Options.Set(task, name, value);
+
+    /// <summary>The value of an option of SOL_SOCKET, in full length.</summary>
+    public virtual Result<byte[]> GetSocketOption(Task task, int name) => (_options ?? SocketOptions.Unset).Get(this, name);
+
     /// <summary>An option beyond SOL_SOCKET.</summary>
     public virtual Errno SetOption(Task task, int level, int name, ReadOnlySpan<byte> value) => Errno.EOPNOTSUPP;
 
     /// <summary>The value of an option beyond SOL_SOCKET, in full length.</summary>
-    public virtual Result<byte[]> GetOption(Task task, int level, int name) => Errno.EOPNOTSUPP;
+    /// <param name="given">What the caller put into the value's place, as long as it said; a few options take a question from there.</param>
+    public virtual Result<byte[]> GetOption(Task task, int level, int name, ReadOnlySpan<byte> given) => Errno.EOPNOTSUPP;
 
-    /// <summary>SOL_SOCKET options that only this family has; null when it has not.</summary>
-    public virtual Result<byte[]>? GetFamilyOption(Task task, int name) => null;
 }

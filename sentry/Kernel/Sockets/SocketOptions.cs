@@ -3,19 +3,17 @@ using System.Buffers.Binary;
 namespace Sentry.Kernel.Sockets;
 
 /// <summary>The options at level SOL_SOCKET (socket(7)). Those that change nothing here are kept and given back.</summary>
-[Savable("socket-options")]
+[Savable("socket-options", Version = 2)]
 public sealed partial class SocketOptions
 {
-    public const int Level = 1;
-
-    private const int Debug = 1, ReuseAddress = 2, Type = 3, Error = 4, DontRoute = 5, Broadcast = 6, SendBufferName = 7, ReceiveBufferName = 8, KeepAlive = 9,
-        OutOfBandInline = 10, NoCheck = 11, PriorityName = 12, LingerName = 13, ReusePort = 15, PassCredentialsName = 16, PeerCredentials = 17,
-        ReceiveLowWater = 18, SendLowWater = 19, ReceiveTimeoutName = 20, SendTimeoutName = 21, Timestamp = 29, AcceptsConnections = 30, PeerSecurity = 31,
-        SendBufferForce = 32, ReceiveBufferForce = 33, PassSecurity = 34, TimestampNs = 35, Mark = 36, Protocol = 38, Domain = 39, ReceiveOverflow = 40,
-        PeekOffset = 42, BusyPoll = 46, IncomingCpu = 49, Cookie = 57, ZeroCopy = 60, ReceiveTimeoutNew = 66, SendTimeoutNew = 67;
-
     private const int DefaultBuffer = 212992, MaxBuffer = 2 * 212992, MinSendBuffer = 4608, MinReceiveBuffer = 2304;
-    private const int CapNetAdmin = 12;
+
+    /// <summary>SOF_TIMESTAMPING_LAST of linux/net_tstamp.h, all bits up to it.</summary>
+    private const int TimestampingMask = (1 << 19) - 1;
+
+    private const ulong BooleanOptions = (1UL << SO.DEBUG) | (1UL << SO.REUSEADDR) | (1UL << SO.DONTROUTE) | (1UL << SO.BROADCAST) | (1UL << SO.KEEPALIVE) | (1UL << SO.OOBINLINE) |
+        (1UL << SO.NO_CHECK) | (1UL << SO.REUSEPORT) | (1UL << SO.PASSCRED) | (1UL << SO.PASSSEC) | (1UL << SO.RXQ_OVFL) | (1UL << SO.WIFI_STATUS) | (1UL << SO.NOFCS) |
+        (1UL << SO.LOCK_FILTER) | (1UL << SO.SELECT_ERR_QUEUE);
 
     [Saved(1)] private ulong _flags;
     [Saved(2)] private int _sendBuffer = DefaultBuffer;
@@ -28,10 +26,18 @@ public sealed partial class SocketOptions
     [Saved(9)] private int _receiveLowWater = 1;
     [Saved(10)] private int _mark;
     [Saved(11)] private Errno _error;
+    [Saved(12, Since = 2)] private int _timestamping;
+    [Saved(13, Since = 2)] private int _peekOffset = -1;
+    [Saved(14, Since = 2)] private int _busyPoll;
+    [Saved(15, Since = 2)] private int _incomingCpu = -1;
+    [Saved(16, Since = 2)] private ulong _maxPacingRate = ulong.MaxValue;
 
     public SocketOptions()
     {
     }
+
+    /// <summary>What a socket has that never set one; not to be changed.</summary>
+    internal static SocketOptions Unset { get; } = new();
 
     /// <summary>SO_SNDBUF as the kernel counts it (twice what was set).</summary>
     public int SendBuffer => _sendBuffer;
@@ -43,10 +49,21 @@ public sealed partial class SocketOptions
 
     public long SendTimeout => _sendTimeout;
 
-    public bool PassCredentials => Has(PassCredentialsName);
+    public bool PassCredentials => Has(SO.PASSCRED);
 
-    /// <summary>Whether a boolean option (its SO_* number) is on.</summary>
-    public bool Has(int option) => (_flags >> option & 1) != 0;
+    /// <summary>Whether a boolean option (its SO_* number) is on. The time stamps are told apart by number: SO_TIMESTAMP and SO_TIMESTAMPNS in their old forms (29, 35),
+    /// their new forms (63, 64) as 62 and 61, which are no booleans.</summary>
+    public bool Has(int option) => (_flags >> Bit(option) & 1) != 0;
+
+    /// <summary>SO_TIMESTAMPING: SOF_TIMESTAMPING_*.</summary>
+    public int Timestamping => _timestamping;
+
+    /// <summary>SO_PEEK_OFF; negative when off.</summary>
+    public int PeekOffset
+    {
+        get => _peekOffset;
+        set => _peekOffset = value;
+    }
 
     /// <summary>SO_LINGER in seconds; negative when off.</summary>
     public int Linger => _lingerOn != 0 ? _lingerSeconds : -1;
@@ -62,7 +79,8 @@ public sealed partial class SocketOptions
     public Errno TakeError()
     {
         Errno error = _error;
-        _error = Errno.None;
+        if (error != Errno.None)
+            _error = Errno.None;
         return error;
     }
 
@@ -79,110 +97,176 @@ public sealed partial class SocketOptions
         target._priority = _priority;
         target._receiveLowWater = _receiveLowWater;
         target._mark = _mark;
+        target._timestamping = _timestamping;
+        target._peekOffset = _peekOffset;
+        target._busyPoll = _busyPoll;
+        target._incomingCpu = _incomingCpu;
+        target._maxPacingRate = _maxPacingRate;
     }
 
     internal Errno Set(Task task, int name, ReadOnlySpan<byte> value)
     {
-        if (name is ReceiveTimeoutName or SendTimeoutName or ReceiveTimeoutNew or SendTimeoutNew)
-            return SetTimeout(name is ReceiveTimeoutName or ReceiveTimeoutNew, value);
+        if (name is SO.RCVTIMEO_OLD or SO.SNDTIMEO_OLD or SO.RCVTIMEO_NEW or SO.SNDTIMEO_NEW)
+            return SetTimeout(name is SO.RCVTIMEO_OLD or SO.RCVTIMEO_NEW, value);
         if (value.Length < sizeof(int))
             return Errno.EINVAL;
         int number = BinaryPrimitives.ReadInt32LittleEndian(value);
+        if (IsBoolean(name))
+        {
+            SetFlag(Bit(name), number != 0);
+            return Errno.None;
+        }
+
         switch (name)
         {
-            case Debug or ReuseAddress or DontRoute or Broadcast or KeepAlive or OutOfBandInline or NoCheck or ReusePort or PassCredentialsName or Timestamp or TimestampNs or
-                PassSecurity or ReceiveOverflow or ZeroCopy:
-                _flags = number != 0 ? _flags | 1UL << name : _flags & ~(1UL << name);
+            case SO.TIMESTAMP_OLD or SO.TIMESTAMPNS_OLD or SO.TIMESTAMP_NEW or SO.TIMESTAMPNS_NEW:
+                // Microseconds or nanoseconds, old or new layout: the last one set counts (sock_set_timestamp).
+                foreach (int other in (ReadOnlySpan<int>)[SO.TIMESTAMP_OLD, SO.TIMESTAMPNS_OLD, SO.TIMESTAMP_NEW, SO.TIMESTAMPNS_NEW])
+                    SetFlag(Bit(other), number != 0 && other == name);
                 return Errno.None;
-            case SendBufferName:
-                _sendBuffer = (int)Math.Max(MinSendBuffer, Math.Min(2L * Math.Max(0, number), MaxBuffer));
+            case SO.TIMESTAMPING_OLD or SO.TIMESTAMPING_NEW:
+                if ((number & ~TimestampingMask) != 0)
+                    return Errno.EINVAL;
+                _timestamping = number;
                 return Errno.None;
-            case ReceiveBufferName:
-                _receiveBuffer = (int)Math.Max(MinReceiveBuffer, Math.Min(2L * Math.Max(0, number), MaxBuffer));
+            case SO.SNDBUF:
+                _sendBuffer = DoubleBuffer(number, MinSendBuffer, MaxBuffer);
                 return Errno.None;
-            case SendBufferForce or ReceiveBufferForce:
-                if (!task.Credentials.Has(CapNetAdmin))
+            case SO.RCVBUF:
+                _receiveBuffer = DoubleBuffer(number, MinReceiveBuffer, MaxBuffer);
+                return Errno.None;
+            case SO.SNDBUFFORCE or SO.RCVBUFFORCE:
+                if (!task.Credentials.Has(Capability.CAP_NET_ADMIN))
                     return Errno.EPERM;
-                int doubled = (int)Math.Max(MinSendBuffer, Math.Min(2L * Math.Max(0, number), 1 << 28));
-                if (name == SendBufferForce)
-                    _sendBuffer = doubled;
+                if (name == SO.SNDBUFFORCE)
+                    _sendBuffer = DoubleBuffer(number, MinSendBuffer, 1 << 28);
                 else
-                    _receiveBuffer = doubled;
+                    _receiveBuffer = DoubleBuffer(number, MinReceiveBuffer, 1 << 28);
                 return Errno.None;
-            case LingerName:
+            case SO.LINGER:
                 if (value.Length < 2 * sizeof(int))
                     return Errno.EINVAL;
                 _lingerOn = number != 0 ? 1 : 0;
                 _lingerSeconds = BinaryPrimitives.ReadInt32LittleEndian(value[4..]);
                 return Errno.None;
-            case PriorityName:
-                if (number is < 0 or > 6 && !task.Credentials.Has(CapNetAdmin))
-                    return Errno.EPERM;
-                _priority = number;
-                return Errno.None;
-            case ReceiveLowWater:
+            case SO.PRIORITY:
+                Errno error = CheckPriority(task, number);
+                if (error == Errno.None)
+                    _priority = number;
+                return error;
+            case SO.RCVLOWAT:
                 _receiveLowWater = number < 0 ? int.MaxValue : Math.Max(1, number);
                 return Errno.None;
-            case Mark:
-                if (!task.Credentials.Has(CapNetAdmin))
+            case SO.MARK:
+                if (!MayMark(task))
                     return Errno.EPERM;
                 _mark = number;
                 return Errno.None;
-            case BusyPoll or IncomingCpu:
+            case SO.PEEK_OFF:
+                _peekOffset = number;
                 return Errno.None;
+            case SO.BUSY_POLL:
+                if (number < 0)
+                    return Errno.EINVAL;
+                if (number > _busyPoll && !task.Credentials.Has(Capability.CAP_NET_ADMIN))
+                    return Errno.EPERM;
+                _busyPoll = number;
+                return Errno.None;
+            case SO.INCOMING_CPU:
+                _incomingCpu = number;
+                return Errno.None;
+            case SO.MAX_PACING_RATE:
+                _maxPacingRate = value.Length >= sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(value) : (uint)number == uint.MaxValue ? ulong.MaxValue : (uint)number;
+                return Errno.None;
+            case SO.ZEROCOPY:
+                return Errno.EOPNOTSUPP;
             default:
                 return Errno.ENOPROTOOPT;
         }
     }
 
-    internal Result<byte[]> Get(Task task, SocketFile socket, int name)
+    internal Result<byte[]> Get(SocketFile socket, int name)
     {
+        if (IsBoolean(name) || name is SO.TIMESTAMP_OLD or SO.TIMESTAMPNS_OLD or SO.TIMESTAMP_NEW or SO.TIMESTAMPNS_NEW)
+            return Number(Has(name) ? 1 : 0);
         switch (name)
         {
-            case Debug or ReuseAddress or DontRoute or Broadcast or KeepAlive or OutOfBandInline or NoCheck or ReusePort or PassCredentialsName or Timestamp or TimestampNs or
-                PassSecurity or ReceiveOverflow or ZeroCopy:
-                return Number(Has(name) ? 1 : 0);
-            case Type:
+            case SO.TYPE:
                 return Number(socket.Type);
-            case Error:
+            case SO.ERROR:
                 return Number((int)TakeError());
-            case SendBufferName:
+            case SO.SNDBUF:
                 return Number(_sendBuffer);
-            case ReceiveBufferName:
+            case SO.RCVBUF:
                 return Number(_receiveBuffer);
-            case LingerName:
+            case SO.LINGER:
                 return (byte[])[.. Number(_lingerOn), .. Number(_lingerSeconds)];
-            case PriorityName:
+            case SO.PRIORITY:
                 return Number(_priority);
-            case ReceiveLowWater:
+            case SO.RCVLOWAT:
                 return Number(_receiveLowWater);
-            case SendLowWater:
+            case SO.SNDLOWAT:
                 return Number(1);
-            case ReceiveTimeoutName or ReceiveTimeoutNew:
+            case SO.RCVTIMEO_OLD or SO.RCVTIMEO_NEW:
                 return TimeoutBytes(_receiveTimeout);
-            case SendTimeoutName or SendTimeoutNew:
+            case SO.SNDTIMEO_OLD or SO.SNDTIMEO_NEW:
                 return TimeoutBytes(_sendTimeout);
-            case AcceptsConnections:
+            case SO.ACCEPTCONN:
                 return Number(socket.IsListening ? 1 : 0);
-            case Mark:
+            case SO.MARK:
                 return Number(_mark);
-            case Protocol:
+            case SO.PROTOCOL:
                 return Number(socket.Protocol);
-            case Domain:
+            case SO.DOMAIN:
                 return Number(socket.Domain);
-            case BusyPoll:
+            case SO.TIMESTAMPING_OLD or SO.TIMESTAMPING_NEW:
+                return (byte[])[.. Number(_timestamping), .. Number(0)];
+            case SO.PEEK_OFF:
+                return Number(_peekOffset);
+            case SO.BUSY_POLL:
+                return Number(_busyPoll);
+            case SO.INCOMING_CPU:
+                return Number(_incomingCpu);
+            case SO.MAX_PACING_RATE:
+                return BitConverter.GetBytes(_maxPacingRate);
+            case SO.ZEROCOPY or SO.INCOMING_NAPI_ID:
                 return Number(0);
-            case IncomingCpu:
-                return Number(0);
-            case Cookie:
+            case SO.BPF_EXTENSIONS:
+                return Number(64);
+            case SO.COOKIE:
                 return BitConverter.GetBytes(socket.Inode);
-            case PeerCredentials:
+            case SO.NETNS_COOKIE:
+                return BitConverter.GetBytes(1UL);
+            case SO.PEERCRED:
                 SocketCredentials peer = socket.PeerCredentials;
                 return (byte[])[.. Number(peer.Pid), .. Number((int)peer.Uid), .. Number((int)peer.Gid)];
+            case SO.PEERNAME:
+                return socket.GetPeerName();
             default:
-                return socket.GetFamilyOption(task, name) ?? Errno.ENOPROTOOPT;
+                return Errno.ENOPROTOOPT;
         }
     }
+
+    /// <summary>SO_SNDBUF and SO_RCVBUF: at most the limit, then doubled for bookkeeping, not below the minimum (socket(7)).</summary>
+    internal static int DoubleBuffer(int number, int minimum, int maximum) => (int)Math.Max(minimum, Math.Min(2L * Math.Max(0, number), maximum));
+
+    internal static Errno CheckPriority(Task task, int priority) =>
+        priority is < 0 or > 6 && !task.Credentials.Has(Capability.CAP_NET_ADMIN) && !task.Credentials.Has(Capability.CAP_NET_RAW) ? Errno.EPERM : Errno.None;
+
+    internal static bool MayMark(Task task) => task.Credentials.Has(Capability.CAP_NET_ADMIN) || task.Credentials.Has(Capability.CAP_NET_RAW);
+
+    internal static byte[] Number(int value) => BitConverter.GetBytes(value);
+
+    private static bool IsBoolean(int name) => (uint)name < 64 && (BooleanOptions >> name & 1) != 0;
+
+    private static int Bit(int option) => option switch
+    {
+        SO.TIMESTAMP_NEW => 62,
+        SO.TIMESTAMPNS_NEW => 61,
+        _ => option & 63,
+    };
+
+    private void SetFlag(int bit, bool on) => _flags = on ? _flags | 1UL << bit : _flags & ~(1UL << bit);
 
     private Errno SetTimeout(bool receive, ReadOnlySpan<byte> value)
     {
@@ -202,8 +286,6 @@ public sealed partial class SocketOptions
             _sendTimeout = timeout;
         return Errno.None;
     }
-
-    private static byte[] Number(int value) => BitConverter.GetBytes(value);
 
     private static byte[] TimeoutBytes(long timeout)
     {

@@ -4,6 +4,10 @@ namespace Sentry.Kernel.Sockets;
 internal static class SocketSyscalls
 {
     private const int MaxAddress = 128;
+
+    /// <summary>No option is longer (IP_MSFILTER with its sources: optmem_max).</summary>
+    private const int MaxOption = 1 << 17;
+
     private const int TypeFlags = (int)(OpenFlags.NonBlock | OpenFlags.CloseOnExec);
 
     internal static SyscallResult Socket(Task task, in SyscallArgs args)
@@ -67,7 +71,7 @@ internal static class SocketSyscalls
             return error;
         Result<SocketFile> accepted = socket!.Accept(task, (OpenFlags)flags & OpenFlags.NonBlock);
         if (accepted.Error == Errno.EAGAIN)
-            return Wait(task, socket, socket.Waiters, PollEvents.ReadMask, socket.Options.ReceiveTimeout, dontWait: false);
+            return Wait(task, socket, socket.Waiters, PollEvents.ReadMask, socket.ReceiveTimeout, dontWait: false);
         if (accepted.IsError)
             return accepted.Error;
         SocketFile connection = accepted.Value;
@@ -136,10 +140,10 @@ internal static class SocketSyscalls
             return error;
         if (args.I4 < 0)
             return Errno.EINVAL;
-        Span<byte> value = stackalloc byte[Math.Min(args.I4, 256)];
+        Span<byte> value = args.I4 <= 256 ? stackalloc byte[args.I4] : new byte[Math.Min(args.I4, MaxOption)];
         if (!task.Memory.TryReadAll(args.A3, value))
             return Errno.EFAULT;
-        error = args.I1 == SocketOptions.Level ? socket!.Options.Set(task, args.I2, value) : socket!.SetOption(task, args.I1, args.I2, value);
+        error = args.I1 == SOL.SOCKET ? socket!.SetSocketOption(task, args.I2, value) : socket!.SetOption(task, args.I1, args.I2, value);
         return error == Errno.None ? SyscallResult.Ok : error;
     }
 
@@ -152,7 +156,15 @@ internal static class SocketSyscalls
             return Errno.EFAULT;
         if (length < 0)
             return Errno.EINVAL;
-        Result<byte[]> value = args.I1 == SocketOptions.Level ? socket!.Options.Get(task, socket, args.I2) : socket!.GetOption(task, args.I1, args.I2);
+        Span<byte> given = [];
+        if (args.I1 is SOL.IP or SOL.IPV6 && args.I2 is IP.MSFILTER or IP.MCAST_MSFILTER)
+        {
+            given = new byte[Math.Min(length, MaxOption)];
+            if (!task.Memory.TryReadAll(args.A3, given))
+                return Errno.EFAULT;
+        }
+
+        Result<byte[]> value = args.I1 == SOL.SOCKET ? socket!.GetSocketOption(task, args.I2) : socket!.GetOption(task, args.I1, args.I2, given);
         if (value.IsError)
             return value.Error;
         int count = Math.Min(length, value.Value.Length);
