@@ -32,6 +32,8 @@ public static class RootTree
         VfsPath dev = new VfsPath(mounts.RootMount, Find(mounts.RootMount.Root, "dev", 0x1ED)).CrossMounts();
         Dentry shm = new TmpfsFileSystem(kernel, "shm").Root;
         mounts.Attach(shm.Inode.FileSystem, shm, new VfsPath(dev.Mount, Find(dev.Dentry, "shm", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev);
+        Dentry queues = Mqueues.GetRoot(kernel, kernel.Ipc);
+        mounts.Attach(queues.Inode.FileSystem, queues, new VfsPath(dev.Mount, Find(dev.Dentry, "mqueue", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
         Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
         Attach(mounts, "sys", new SysFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
@@ -71,6 +73,7 @@ public static class RootTree
     {
         FileSystemTypes.Register("tmpfs", MakeTmpfs);
         FileSystemTypes.Register("devtmpfs", (kernel, _, _) => DeviceTree.Create(kernel).Root);
+        FileSystemTypes.Register("mqueue", (kernel, _, _) => Mqueues.GetRoot(kernel, kernel.Ipc));
         FileSystemTypes.Register("proc", (kernel, _, _) => new ProcFileSystem(kernel).Root);
         FileSystemTypes.Register("sysfs", (kernel, _, _) => new SysFileSystem(kernel).Root);
     }

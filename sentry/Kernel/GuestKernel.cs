@@ -34,6 +34,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(21)] private FileDataRegistry _fileData;
     [Saved(60)] private UnixNames _unixNames = new();
     [Saved(61, Since = 2)] private NetworkNamespace? _network;
+    [Saved(80)] private IpcNamespace _ipc = new();
 
     public GuestKernel(IKernelHost host)
     {
@@ -67,6 +68,9 @@ public sealed partial class GuestKernel : IAfterLoad
 
     /// <summary>The tree of files.</summary>
     public MountNamespace Mounts => _mounts;
+
+    /// <summary>System V objects and message queues of the first namespace.</summary>
+    public IpcNamespace Ipc => _ipc;
 
     /// <summary>All file data in memory.</summary>
     public FileDataRegistry FileData => _fileData;

@@ -82,11 +82,22 @@ internal sealed partial class ProcSysctl : SyntheticInode
         _name = name;
     }
 
-    public override Result<string> Generate(Task? caller) => _written ?? Sysctls.Generate((ProcFileSystem)FileSystem, _name) + "\n";
+    public override Result<string> Generate(Task? caller)
+    {
+        if (IpcSettings.Get(caller?.Ipc ?? FileSystem.Kernel.Ipc, _name) is { } value)
+            return value + "\n";
+        return _written ?? Sysctls.Generate((ProcFileSystem)FileSystem, _name) + "\n";
+    }
 
     public override Result<long> Accept(Task caller, string text, long offset)
     {
         string value = text.TrimEnd('\n', '\0');
+        if (IpcSettings.Get(caller.Ipc, _name) is not null)
+        {
+            Errno error = IpcSettings.Set(caller.Ipc, _name, value);
+            return error == Errno.None ? text.Length : error;
+        }
+
         switch (_name)
         {
             case "kernel/hostname":

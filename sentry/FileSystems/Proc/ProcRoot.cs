@@ -17,8 +17,15 @@ internal sealed partial class ProcRoot : SyntheticDirectory
         _fixed = new StaticDirectory(fileSystem);
         _fixed.Add("self", new ProcSelfLink(fileSystem, thread: false));
         _fixed.Add("thread-self", new ProcSelfLink(fileSystem, thread: true));
+        StaticDirectory? below = null;
         foreach (string name in SystemFiles.Names)
-            _fixed.Add(name, new ProcSystemFile(fileSystem, name));
+        {
+            string[] parts = name.Split('/');
+            if (parts.Length == 2 && !_fixed.Lookup(parts[0]).IsOk)
+                _fixed.Add(parts[0], below = new StaticDirectory(fileSystem));
+            (parts.Length == 2 ? below! : _fixed).Add(parts[^1], new ProcSystemFile(fileSystem, name));
+        }
+
         _fixed.Add("mounts", new ProcFixedLink(fileSystem, "self/mounts"));
         _fixed.Add("net", new ProcFixedLink(fileSystem, "self/net"));
         _fixed.Add("sys", Sysctls.CreateTree(fileSystem));

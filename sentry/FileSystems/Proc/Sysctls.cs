@@ -34,9 +34,6 @@ internal static class Sysctls
         ("kernel/io_uring_disabled", true, static _ => "2"),
         ("kernel/keys/maxkeys", true, static _ => "200"),
         ("kernel/kptr_restrict", true, static _ => "1"),
-        ("kernel/msgmax", true, static _ => "8192"),
-        ("kernel/msgmnb", true, static _ => "16384"),
-        ("kernel/msgmni", true, static _ => "32000"),
         ("kernel/ngroups_max", false, static _ => "65536"),
         ("kernel/osrelease", false, static _ => KernelVersion.Release),
         ("kernel/ostype", false, static _ => KernelVersion.SystemName),
@@ -54,10 +51,6 @@ internal static class Sysctls
         ("kernel/sched_child_runs_first", true, static _ => "0"),
         ("kernel/sched_rt_period_us", true, static _ => "1000000"),
         ("kernel/sched_rt_runtime_us", true, static _ => "950000"),
-        ("kernel/sem", true, static _ => "32000\t1024000000\t500\t32000"),
-        ("kernel/shmall", true, static _ => "18446744073692774399"),
-        ("kernel/shmmax", true, static _ => "18446744073692774399"),
-        ("kernel/shmmni", true, static _ => "4096"),
         ("kernel/sysrq", true, static _ => "0"),
         ("kernel/tainted", true, static _ => "0"),
         ("kernel/threads-max", true, static _ => "32768"),
@@ -105,7 +98,7 @@ internal static class Sysctls
     internal static StaticDirectory CreateTree(ProcFileSystem fileSystem)
     {
         var root = new StaticDirectory(fileSystem);
-        foreach ((string path, bool writable, _) in Settings)
+        foreach ((string path, bool writable) in Settings.Select(static s => (s.Path, s.Writable)).Concat(IpcSettings.Paths.Select(static p => (p, true))).OrderBy(static s => s.Item1, StringComparer.Ordinal))
         {
             StaticDirectory at = root;
             string[] parts = path.Split('/');

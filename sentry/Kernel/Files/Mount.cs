@@ -245,6 +245,9 @@ public sealed partial class MountNamespace
         }
     }
 
+    /// <summary>A mount that is attached nowhere, for files of the kernel's own.</summary>
+    internal Mount MakeInternal(FileSystem fileSystem, Dentry root) => new(_nextId++, fileSystem, root, MountFlags.None);
+
     /// <summary>The home of files without a name in the tree (memfd, shared anonymous memory).</summary>
     internal Mount GetAnonymousMount(GuestKernel kernel)
     {

@@ -73,6 +73,16 @@ public sealed partial class SignalInfo
         return info;
     }
 
+    /// <summary>A message came to an empty queue (SI_MESGQ): si_pid, si_uid, si_value.</summary>
+    public static SignalInfo Message(int number, int pid, uint uid, ulong value)
+    {
+        SignalInfo info = new(number, SignalCode.SI_MESGQ, 16);
+        info.Put32(0, pid);
+        info.Put32(4, (int)uid);
+        info.Put64(8, (long)value);
+        return info;
+    }
+
     /// <summary>SIGIO and its like: si_band, si_fd.</summary>
     public static SignalInfo Poll(int number, int code, long band, int fd)
     {

@@ -151,6 +151,13 @@ internal static class CloneSyscalls
         }
 
         Task child = parent.ForkTo(group, tid, memory, files, fs, (flags & Thread) != 0 || (flags & Vm) == 0 || (flags & Vfork) != 0);
+        if ((flags & SysVSem) != 0)
+        {
+            // The list is made now so that both have the same one from here on.
+            child.SemaphoreUndo = parent.SemaphoreUndo ??= new SemaphoreUndo();
+            child.SemaphoreUndo.AddUser();
+        }
+
         group.Tasks.Add(child);
         kernel.Tasks.Add(tid, child);
         return child;

@@ -33,6 +33,8 @@ public static class Lifecycle
             kernel.Futexes.Wake(task.Memory, task.ClearChildTid, 1);
         }
 
+        task.SemaphoreUndo?.RemoveUser(task);
+        task.SemaphoreUndo = null;
         task.Files.RemoveUser(group);
         task.Memory.RemoveUser();
         group.LastUid = task.Credentials.Uid;

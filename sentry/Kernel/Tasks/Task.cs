@@ -29,6 +29,8 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(42)] private long _cpuTimeAtSave;
     [NotSaved("taken from _cpuTimeAtSave when the thread is made anew")] private long _cpuTimeBefore;
 
+    [Saved(80)] private SemaphoreUndo? _semaphoreUndo;
+
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
     [Saved(16)] private ThreadContext? _context;
@@ -129,6 +131,16 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>Mask, pending signals, alternate stack.</summary>
     public SignalState Signals => _signals;
+
+    /// <summary>The System V objects that it sees.</summary>
+    public IpcNamespace Ipc => _kernel.Ipc;
+
+    /// <summary>What semop(2) with SEM_UNDO will do when the task ends; null for nothing.</summary>
+    internal SemaphoreUndo? SemaphoreUndo
+    {
+        get => _semaphoreUndo;
+        set => _semaphoreUndo = value;
+    }
 
     /// <summary>Policy, priority, affinity, timer slack; a child begins with <see cref="SchedulingState.ForChild"/>.</summary>
     public SchedulingState Scheduling
