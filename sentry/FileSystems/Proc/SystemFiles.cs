@@ -12,6 +12,7 @@ internal static class SystemFiles
     private static readonly SortedDictionary<string, Func<ProcFileSystem, Task?, string>> Files = new(StringComparer.Ordinal)
     {
         ["cmdline"] = static (_, _) => "\n",
+        ["config.gz"] = static (_, _) => KernelConfig.Compressed,
         ["cpuinfo"] = static (fs, _) => CpuInfo(fs.Kernel),
         ["devices"] = static (_, _) => "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n",
         ["filesystems"] = static (_, _) => "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\toverlay\nnodev\tmqueue\n",
