@@ -150,6 +150,27 @@ public sealed partial class Pipe
         return done;
     }
 
+    /// <summary>Takes what <see cref="Peek"/> showed; no more than is there.</summary>
+    public void Skip(int count)
+    {
+        bool wasFull = IsFull;
+        while (count > 0)
+        {
+            ref PipePage page = ref At(0);
+            int taken = Math.Min(count, page.End - page.Start);
+            page.Start += taken;
+            count -= taken;
+            if (page.Start == page.End)
+                DropFirst();
+        }
+
+        if (wasFull && !IsFull)
+            _waiters.Wake(PollEvents.WriteMask);
+    }
+
+    /// <summary>What fits in whole free pages.</summary>
+    public int Room => (_ring.Length - _count) * PageSize;
+
     /// <summary>Puts in what fits: all of at most a page or nothing (PIPE_BUF, pipe(7)). EPIPE without a reader, EAGAIN when nothing fits.</summary>
     public Result<long> Write(in UserBuffer source, bool packets)
     {
@@ -196,8 +217,9 @@ public sealed partial class Pipe
     /// <summary>F_SETPIPE_SZ: rounds up to a power of two of pages; EBUSY when more than that is in use, EPERM beyond the system's limit.</summary>
     public Result<long> SetCapacity(long bytes, bool privileged)
     {
-        if (bytes is <= 0 or > 1L << 30)
+        if (bytes is < 0 or > 1L << 30)
             return Errno.EINVAL;
+        bytes = Math.Max(bytes, PageSize);
         int pages = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)((bytes + PageSize - 1) / PageSize));
         if (pages > _ring.Length && (long)pages * PageSize > MaxCapacity && !privileged)
             return Errno.EPERM;

@@ -71,7 +71,7 @@ public partial class MemoryFile : Inode
 
     public override Errno Truncate(long length)
     {
-        if ((_seals & FileSeals.Write) != 0 || (length < Size && (_seals & FileSeals.Shrink) != 0) || (length > Size && (_seals & FileSeals.Grow) != 0))
+        if ((length < Size && (_seals & FileSeals.Shrink) != 0) || (length > Size && (_seals & FileSeals.Grow) != 0))
             return Errno.EPERM;
         Errno error = PrepareChange();
         if (error == Errno.None)

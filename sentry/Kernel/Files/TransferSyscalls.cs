@@ -89,7 +89,12 @@ internal static class TransferSyscalls
         if (!ReadWriteSyscalls.ReadVectors(task, args.A1, args.A2).TryGet(out UserBuffer buffer, out Errno error))
             return error;
         bool dontWait = (args.A3 & 2) != 0;
-        return file.CanWrite ? ReadWriteSyscalls.WriteTo(task, file, buffer, null, dontWait) : ReadWriteSyscalls.ReadFrom(task, file, buffer, null, dontWait);
+        if (!file.CanWrite)
+            return ReadWriteSyscalls.ReadFrom(task, file, buffer, null, dontWait);
+
+        // Unlike write(2) it waits for room once, then takes what fits.
+        Result<long> moved = file.Write(task, buffer);
+        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask, dontWait) : ReadWriteSyscalls.Finish(task, moved);
     }
 
     internal static SyscallResult CopyFileRange(Task task, in SyscallArgs args)
@@ -161,7 +166,18 @@ internal static class TransferSyscalls
                 // A receiver that may refuse is asked before anything is taken from a source that can't take it back.
                 if (target.WaitQueue is not null && (target.Poll() & (PollEvents.Out | PollEvents.Err | PollEvents.Hup)) == 0)
                     return done > 0 && streaming ? done : Wait(task, target, PollEvents.WriteMask, [], state, done, dontWait);
-                int want = (int)Math.Min((ulong)(target.WaitQueue is not null && streaming ? 4096 : ChunkSize), count - (ulong)done);
+                int want = (int)Math.Min((ulong)ChunkSize, count - (ulong)done);
+                if (source is PipeFile pipe)
+                {
+                    if (MovePiped(task, pipe, target, to, buffer.AsMemory(0, want), state, dontWait, ref done) is { } over)
+                        return over;
+                    continue;
+                }
+
+                if (streaming && target is PipeFile { Pipe: var room })
+                    want = Math.Min(want, room.Room);
+                else if (streaming && target.WaitQueue is not null)
+                    want = Math.Min(want, Pipe.PageSize);
                 var chunk = new UserBuffer(buffer.AsMemory(0, want));
                 bool seekable = !streaming && from is null;
                 long position = from is { } given ? given + done : source.Offset;
@@ -194,6 +210,32 @@ internal static class TransferSyscalls
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>One step from a pipe, which keeps what the target does not take; null to go on.</summary>
+    private static SyscallResult? MovePiped(Task task, PipeFile source, FileObject target, long? to, Memory<byte> buffer, FileTransfer? state, bool dontWait, ref long done)
+    {
+        int found = source.Pipe.Peek(buffer.Span);
+        if (found == 0)
+        {
+            if (done > 0 || source.Pipe.Writers == 0)
+                return done;
+            return Wait(task, source, PollEvents.ReadMask, [], state, done, dontWait);
+        }
+
+        var piece = new UserBuffer(buffer[..found]);
+        Result<long> put = to is { } position ? target.WriteAt(task, piece, position + done) : target.Write(task, piece);
+        if (put.IsOk)
+        {
+            source.Pipe.Skip((int)put.Value);
+            done += put.Value;
+            return null;
+        }
+
+        if (put.Error == Errno.EAGAIN)
+            return Wait(task, target, PollEvents.WriteMask, [], state, done, dontWait);
+        SyscallResult failed = ReadWriteSyscalls.Finish(task, put);
+        return done > 0 ? done : failed;
     }
 
     private static SyscallResult? PutChunk(Task task, FileObject source, FileObject target, long? at, Memory<byte> bytes, bool streaming, FileTransfer? state, bool dontWait, ref long done)
