@@ -279,7 +279,7 @@ public static class SyscallTable
         table[Sysno.mq_notify] = Partial(MqueueSyscalls.MqNotify, "SIGEV_THREAD is EINVAL");
         table[Sysno.mq_getsetattr] = Full(MqueueSyscalls.MqGetsetattr);
         table[Sysno.kexec_load] = Missing(Errno.ENOSYS);
-        table[Sysno.waitid] = Partial(ProcessSyscalls.Waitid, "no P_PIDFD");
+        table[Sysno.waitid] = Full(ProcessSyscalls.Waitid);
         table[Sysno.add_key] = Missing(Errno.ENOSYS);
         table[Sysno.request_key] = Missing(Errno.ENOSYS);
         table[Sysno.keyctl] = Missing(Errno.ENOSYS);
@@ -344,7 +344,7 @@ public static class SyscallTable
         table[Sysno.getcpu] = Partial(SchedulingSyscalls.Getcpu, "the lowest CPU of the affinity mask");
         table[Sysno.process_vm_readv] = Full(MemorySyscalls.ProcessVmReadv);
         table[Sysno.process_vm_writev] = Full(MemorySyscalls.ProcessVmWritev);
-        table[Sysno.kcmp] = Missing(Errno.ENOSYS);
+        table[Sysno.kcmp] = Partial(PidfdSyscalls.Kcmp, "tells equal from different, gives no order");
         table[Sysno.finit_module] = Missing(Errno.ENOSYS);
         table[Sysno.sched_setattr] = Partial(SchedulingSyscalls.SchedSetattr, "checked and stored, not enforced");
         table[Sysno.sched_getattr] = Full(SchedulingSyscalls.SchedGetattr);
@@ -377,11 +377,11 @@ public static class SyscallTable
         table[Sysno.fsconfig] = Missing(Errno.ENOSYS);
         table[Sysno.fsmount] = Missing(Errno.ENOSYS);
         table[Sysno.fspick] = Missing(Errno.ENOSYS);
-        table[Sysno.pidfd_open] = Missing(Errno.ENOSYS);
+        table[Sysno.pidfd_open] = Full(PidfdSyscalls.PidfdOpen);
         table[Sysno.clone3] = Partial(CloneSyscalls.Clone3, "no new namespaces (EPERM), no pidfd, no set_tid");
         table[Sysno.close_range] = Full(DescriptorSyscalls.CloseRange);
         table[Sysno.openat2] = Full(PathSyscalls.Openat2);
-        table[Sysno.pidfd_getfd] = Missing(Errno.ENOSYS);
+        table[Sysno.pidfd_getfd] = Full(PidfdSyscalls.PidfdGetfd);
         table[Sysno.faccessat2] = Full(PathSyscalls.Faccessat2);
         table[Sysno.process_madvise] = Missing(Errno.ENOSYS);
         table[Sysno.epoll_pwait2] = Full(EpollSyscalls.EpollPwait2);

@@ -128,6 +128,15 @@ internal sealed partial class EpollFile : FileObject
 
     public override WaitQueue? WaitQueue => _waiters;
 
+    /// <summary>The file of an item, the <paramref name="place"/>th of those with this descriptor number (kcmp(2)); null for none.</summary>
+    internal FileObject? FindTarget(int descriptor, int place)
+    {
+        EpollItem? item = _items.GetValueOrDefault(descriptor);
+        while (item is not null && place-- > 0)
+            item = item.Next;
+        return item?.File;
+    }
+
     public override string Describe() => "anon_inode:[eventpoll]";
 
     public override Result<FileStatus> GetStatus() => AnonymousInode.Status;

@@ -63,14 +63,19 @@ internal static class KillSyscalls
         return ToThread(task, args.I0, args.I1, args.I2, info);
     }
 
+    /// <summary>pidfd_send_signal(2): to what the descriptor stands for, or to its thread, process or process group.</summary>
     internal static SyscallResult PidfdSendSignal(Task task, in SyscallArgs args)
     {
-        if (args.A3 != 0)
+        const ulong toThread = 1, toProcess = 2, toGroup = 4;
+        ulong scope = args.A3;
+        if (scope is not (0 or toThread or toProcess or toGroup))
             return Errno.EINVAL;
-        if (!task.TryGetFile(args.I0, out FileObject? file))
+        if (!task.TryGetFile(args.I0, out FileObject? file) || file is not IProcessFile found)
             return Errno.EBADF;
-        if (file is not IProcessFile { Process: var group })
-            return Errno.EBADF;
+        ThreadGroup? group = found.Process;
+        var pidfd = file as PidFile;
+        if (scope == 0)
+            scope = pidfd is { IsThread: true } ? toThread : toProcess;
         SignalInfo? info = null;
         if (args.A2 != 0)
         {
@@ -80,11 +85,33 @@ internal static class KillSyscalls
             task.Memory.Read(args.A2, number);
             if (System.Buffers.Binary.BinaryPrimitives.ReadInt32LittleEndian(number) != args.I1)
                 return Errno.EINVAL;
-            if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && group != task.Group)
+            if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && (group != task.Group || scope == toGroup))
                 return Errno.EPERM;
         }
 
-        return group is null || group.WaitStatus is not null ? Errno.ESRCH : ToProcess(task, group, args.I1, info);
+        if (group is null)
+            return Errno.ESRCH;
+        if (scope == toGroup)
+            return ToProcessGroup(task, group.ProcessGroup, args.I1, info);
+        if (scope == toProcess)
+            return ToProcess(task, group, args.I1, info);
+        Task? thread = pidfd is { IsThread: true } ? pidfd.Thread : group.Tasks.Find(t => t.Tid == group.Pid);
+        return thread is null ? Errno.ESRCH : ToThread(task, group.Pid, thread.Tid, args.I1, info ?? SignalInfo.User(args.I1, task));
+    }
+
+    private static Errno ToProcessGroup(Task sender, int processGroup, int signal, SignalInfo? info)
+    {
+        Errno error = Errno.ESRCH;
+        bool sent = false;
+        foreach (ThreadGroup group in sender.Kernel.Processes.Values.ToArray())
+        {
+            if (group.ProcessGroup != processGroup)
+                continue;
+            error = ToProcess(sender, group, signal, info);
+            sent |= error == Errno.None;
+        }
+
+        return sent ? Errno.None : error;
     }
 
     /// <summary>Whether a task may signal a process (kill(2)): by user ids, CAP_KILL, or SIGCONT within the session.</summary>

@@ -30,11 +30,12 @@ internal static class CallFormats
         SystemCalls(Add);
         Times(Add);
         Sockets(Add);
+        IpcFormats.Add(Add, AddHex);
         table[Sysno.umask] = new CallFormat("umask", [Mode]) { Result = ResultFormat.Octal };
         return table;
     }
 
-    private delegate void AddFormat(int number, params ArgumentFormat[] arguments);
+    internal delegate void AddFormat(int number, params ArgumentFormat[] arguments);
 
     private static void Files(AddFormat add)
     {
@@ -191,7 +192,6 @@ internal static class CallFormats
         add(Sysno.tgkill, Int, Int, SignalNumber);
         add(Sysno.pause);
         add(Sysno.restart_syscall);
-        add(Sysno.pidfd_send_signal, Fd, SignalNumber, Address, Hex);
     }
 
     private static void Processes(AddFormat add, CallFormat[] table)
@@ -216,7 +216,6 @@ internal static class CallFormats
         add(Sysno.prctl, Flags(FlagTables.Prctl), new ArgumentFormat(PrintPrctlArgument, Condition: p => p[0] is not (3 or 7 or 21 or 27 or 30)),
             new ArgumentFormat((p, i) => p.Hex(p[i]), Condition: HasLongPrctl), new ArgumentFormat((p, i) => p.Hex(p[i]), Condition: HasLongPrctl),
             new ArgumentFormat((p, i) => p.Hex(p[i]), Condition: HasLongPrctl));
-        add(Sysno.pidfd_open, Int, Hex);
         add(Sysno.unshare, Flags(FlagTables.Clone));
         add(Sysno.rseq, Address, Hex, Int, Hex);
         add(Sysno.sched_yield);

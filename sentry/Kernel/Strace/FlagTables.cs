@@ -219,5 +219,5 @@ internal static class FlagTables
         (31, "CAP_SETFCAP"), (32, "CAP_MAC_OVERRIDE"), (33, "CAP_MAC_ADMIN"), (34, "CAP_SYSLOG"), (35, "CAP_WAKE_ALARM"), (36, "CAP_BLOCK_SUSPEND"),
         (37, "CAP_AUDIT_READ"), (38, "CAP_PERFMON"), (39, "CAP_BPF"), (40, "CAP_CHECKPOINT_RESTORE"));
 
-    private static FlagTable Enum(string unknown, params (ulong, string)[] names) => new(unknown, names, isEnum: true);
+    internal static FlagTable Enum(string unknown, params (ulong, string)[] names) => new(unknown, names, isEnum: true);
 }

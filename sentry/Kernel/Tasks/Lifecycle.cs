@@ -47,6 +47,7 @@ public static class Lifecycle
         kernel.Strace?.OnExitProcess(task, group.ExitStatus ?? waitStatus);
         if (group.Tasks.Count == 0)
             EndGroup(group, group.ExitStatus ?? waitStatus);
+        group.ExitWait.Wake();
     }
 
     /// <summary>The child of a vfork has its own memory now (or is gone): the parent goes on.</summary>
@@ -123,5 +124,6 @@ public static class Lifecycle
     {
         zombie.Parent?.Children.Remove(zombie);
         zombie.Kernel.Processes.Remove(zombie.Pid);
+        zombie.ExitWait.Wake(PollEvents.Hup);
     }
 }

@@ -77,21 +77,37 @@ internal static class ProcessSyscalls
 
     internal static SyscallResult Waitid(Task task, in SyscallArgs args)
     {
-        const int all = 0, byPid = 1, byGroup = 2;
+        const int all = 0, byPid = 1, byGroup = 2, byPidfd = 3;
         int type = args.I0, id = args.I1, options = args.I3;
         if ((options & ~(WNoHang | WStopped | WExited | WContinued | WNoWait | WNoThread | WAll | unchecked((int)WClone))) != 0 || (options & (WStopped | WExited | WContinued)) == 0)
             return Errno.EINVAL;
-        if (type is not (all or byPid or byGroup) || (type == byPid && id <= 0) || (type == byGroup && id < 0))
+        ThreadGroup? wanted = null;
+        bool nonBlocking = false;
+        if (type == byPidfd)
+        {
+            if (id < 0)
+                return Errno.EINVAL;
+            if (!task.TryGetFile(id, out FileObject? file) || file is not PidFile pidfd)
+                return Errno.EBADF;
+            wanted = pidfd.Process;
+            nonBlocking = pidfd.IsNonBlocking;
+            if (wanted is null)
+                return Errno.ECHILD;
+        }
+        else if (type is not (all or byPid or byGroup) || (type == byPid && id <= 0) || (type == byGroup && id < 0))
+        {
             return Errno.EINVAL;
+        }
+
         int pid = type == all ? -1 : type == byPid ? id : -id;
-        Result<WaitOutcome> outcome = WaitForChild(task, c => Matches(task, c, pid), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
+        Result<WaitOutcome> outcome = WaitForChild(task, c => wanted is null ? Matches(task, c, pid) : ReferenceEquals(c, wanted), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
         if (outcome.IsError)
             return outcome.Error;
         byte[] info = new byte[128];
         if (outcome.Value.Child is not { } child)
         {
             if ((options & WNoHang) == 0)
-                return Wait(task);
+                return nonBlocking ? Errno.EAGAIN : Wait(task);
         }
         else
         {

@@ -28,6 +28,8 @@ public sealed partial class ThreadGroup
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _signalWait = new();
     [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _childWait = new();
 
+    [NotSaved("waiters re-register when their call is tried again")] private readonly WaitQueue _exitWait = new();
+
     [Saved(14)] private int? _exitStatus;
     [Saved(15)] private int _exitSignal = Signal.SIGCHLD;
     [Saved(16)] private uint _lastUid;
@@ -199,6 +201,9 @@ public sealed partial class ThreadGroup
         _personality = parent._personality;
         _oomScoreAdjustment = parent._oomScoreAdjustment;
     }
+
+    /// <summary>Woken when the process or one of its threads ends (pidfd_open(2)).</summary>
+    public WaitQueue ExitWait => _exitWait;
 
     /// <summary>Woken when a child changes state.</summary>
     public WaitQueue ChildWait => _childWait;
