@@ -70,6 +70,9 @@ public static class InternetChecksum
     /// <summary>Writes a checksum as <see cref="Finish"/> and <see cref="Fold"/> give it.</summary>
     public static void Write(Span<byte> destination, ushort checksum) => BinaryPrimitives.WriteUInt16LittleEndian(destination, checksum);
 
+    /// <summary>The sum of two parts that both begin at an even place.</summary>
+    public static ulong Combine(ulong first, ulong second) => AddCarry(first, second);
+
     private static ulong AddCarry(ulong sum, ulong value)
     {
         sum += value;
