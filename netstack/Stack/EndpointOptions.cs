@@ -88,6 +88,12 @@ public sealed partial class EndpointOptions
     /// <summary>The socket's inode number, shown by /proc/net and sock_diag.</summary>
     [Saved(38)] public ulong SocketInode;
 
+    /// <summary>UDP_GRO: datagrams cut by segmentation offload are received in one piece.</summary>
+    [Saved(39)] public bool UdpReceiveSegments;
+
+    /// <summary>IP_OPTIONS, padded to four bytes; null for none.</summary>
+    [Saved(40)] public byte[]? IpOptions;
+
     public EndpointOptions()
     {
     }

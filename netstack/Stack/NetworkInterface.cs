@@ -7,31 +7,6 @@ public enum InterfaceKind : ushort
     Loopback = 772,
 }
 
-/// <summary>An address of an interface (struct ifaddrmsg, rtnetlink(7)).</summary>
-[Savable("interface-address")]
-public sealed partial class InterfaceAddress
-{
-    [Saved(1)] public InetAddress Address;
-
-    /// <summary>0 to 32 or 128.</summary>
-    [Saved(2)] public int Prefix;
-
-    /// <summary>IPv4 only; 0.0.0.0 for none.</summary>
-    [Saved(3)] public InetAddress Broadcast = InetAddress.AnyV4;
-
-    /// <summary>RT_SCOPE_*: universe 0, link 253, host 254.</summary>
-    [Saved(4)] public byte Scope;
-
-    /// <summary>IFA_F_*: PERMANENT 0x80, TENTATIVE 0x40, NODAD 2, DEPRECATED 0x20.</summary>
-    [Saved(5)] public uint Flags = 0x80;
-
-    [Saved(6)] public string Label = "";
-
-    public InterfaceAddress()
-    {
-    }
-}
-
 /// <summary>Counters of struct rtnl_link_stats64.</summary>
 [Savable("interface-counters")]
 public sealed partial class InterfaceCounters
@@ -54,15 +29,18 @@ public sealed partial class InterfaceCounters
 /// <summary>The way out of the stack: takes whole frames to a TAP device, a veth end, a switch. Never waits.</summary>
 public interface ILinkDriver
 {
-    /// <summary>Sends a frame (from <see cref="Packet.Start"/>, Ethernet header first). False when it had to be dropped.</summary>
+    /// <summary>Sends a frame (from <see cref="Packet.Start"/>, Ethernet header first). False when it had to be dropped. The driver may keep the packet; it is
+    /// never changed afterwards.</summary>
     bool Transmit(Packet frame);
 }
 
-/// <summary>A network interface: its addresses, neighbours, groups and counters. The driver under it is not saved: a restored stack is
+/// <summary>A network interface: its addresses, groups and counters. The driver under it is not saved: a restored stack is
 /// given another.</summary>
 [Savable("network-interface")]
 public sealed partial class NetworkInterface
 {
+    public const int MinMtu = 68, MaxMtu = 65536, MinMtuV6 = 1280;
+
     [Saved(1)] private NetworkStack _stack;
     [Saved(2)] private int _index;
     [Saved(3)] private string _name;
@@ -73,7 +51,10 @@ public sealed partial class NetworkInterface
     [Saved(8)] private InterfaceCounters _counters = new();
     [Saved(9)] private bool _isUp;
     [Saved(10)] private int _transmitQueueLength = 1000;
-    [Saved(11)] private bool _isPromiscuous;
+    [Saved(11)] private int _promiscuity;
+    [Saved(12)] private int _allMulticast;
+    [Saved(13)] private InterfaceGroups _groups;
+    [Saved(14)] private bool _disableIpv6;
     [NotSaved("a host resource, attached again by the restoring sentry")] private ILinkDriver? _driver;
     [NotSaved("of the driver")] private int _maxSegmentedLength;
     [NotSaved("of the driver")] private bool _offloadsChecksum;
@@ -86,6 +67,7 @@ public sealed partial class NetworkInterface
         _kind = kind;
         _mac = mac;
         _mtu = mtu;
+        _groups = new InterfaceGroups(this);
     }
 
     public NetworkStack Stack => _stack;
@@ -102,27 +84,62 @@ public sealed partial class NetworkInterface
     public MacAddress Mac
     {
         get => _mac;
-        set => _mac = value;
+        set
+        {
+            _mac = value;
+            _stack.Ip.Neighbours.Flush(this);
+            _stack.TellLink(this, StackChange.Changed);
+        }
     }
 
-    /// <summary>Bytes of an IP packet.</summary>
+    /// <summary>Bytes of an IP packet. Checked by <see cref="SetMtu"/>.</summary>
     public int Mtu
     {
         get => _mtu;
-        set => _mtu = value;
+        set
+        {
+            _mtu = value;
+            _stack.Routes.Touch();
+            _stack.TellLink(this, StackChange.Changed);
+        }
     }
 
-    /// <summary>IFF_UP.</summary>
+    /// <summary>IFF_UP. Going up brings routes and, on Ethernet, a link-local address; going down takes routes and IPv6 addresses away, as in Linux.</summary>
     public bool IsUp
     {
         get => _isUp;
-        set => _isUp = value;
+        set
+        {
+            if (value == _isUp)
+                return;
+            if (value)
+                InterfaceAddresses.GoUp(this);
+            else
+                InterfaceAddresses.GoDown(this);
+            _stack.TellLink(this, StackChange.Changed);
+        }
     }
 
-    public bool IsPromiscuous
+    /// <summary>How many ask for frames to other stations (IFF_PROMISC and packet sockets).</summary>
+    public int Promiscuity
     {
-        get => _isPromiscuous;
-        set => _isPromiscuous = value;
+        get => _promiscuity;
+        set
+        {
+            bool was = IsPromiscuous;
+            _promiscuity = Math.Max(0, value);
+            if (was != IsPromiscuous)
+                _stack.TellLink(this, StackChange.Changed);
+        }
+    }
+
+    public bool IsPromiscuous => _promiscuity > 0;
+
+    /// <summary>How many ask for all multicast frames (IFF_ALLMULTI and packet sockets).</summary>
+    public int AllMulticast
+    {
+        get => _allMulticast;
+        set => _allMulticast = Math.Max(0, value);
     }
 
     public int TransmitQueueLength
@@ -131,12 +148,34 @@ public sealed partial class NetworkInterface
         set => _transmitQueueLength = value;
     }
 
-    public List<InterfaceAddress> Addresses => _addresses;
+    /// <summary>net.ipv6.conf.NAME.disable_ipv6.</summary>
+    public bool DisableIpv6
+    {
+        get => _disableIpv6;
+        set
+        {
+            if (value == _disableIpv6)
+                return;
+            _disableIpv6 = value;
+            InterfaceAddresses.OnIpv6Switched(this);
+        }
+    }
+
+    /// <summary>Whether IPv6 works here.</summary>
+    public bool HasIpv6 => !_disableIpv6 && !_stack.Settings.DisableIpv6 && _mtu >= MinMtuV6;
+
+    public IReadOnlyList<InterfaceAddress> Addresses => _addresses;
+
+    /// <summary>The multicast groups it is in.</summary>
+    public InterfaceGroups Groups => _groups;
 
     public InterfaceCounters Counters => _counters;
 
     /// <summary>Null: nothing is attached, IFF_RUNNING is off.</summary>
     public ILinkDriver? Driver => _driver;
+
+    /// <summary>IFF_RUNNING: up, and something is there to send to.</summary>
+    public bool IsRunning => _isUp && (IsLoopback || _driver is not null);
 
     /// <summary>The longest IP packet that the driver cuts into TCP segments by itself; 0 when it does not.</summary>
     public int MaxSegmentedLength => IsLoopback ? 65535 : _maxSegmentedLength;
@@ -144,13 +183,85 @@ public sealed partial class NetworkInterface
     /// <summary>Whether transport checksums may be left to the driver.</summary>
     public bool OffloadsChecksum => IsLoopback || _offloadsChecksum;
 
+    internal List<InterfaceAddress> AddressList => _addresses;
+
+    internal void SetUpFlag(bool isUp) => _isUp = isUp;
+
     /// <summary>Gives the interface its way out.</summary>
     public void Attach(ILinkDriver driver, int maxSegmentedLength, bool offloadsChecksum)
     {
         _driver = driver;
         _maxSegmentedLength = maxSegmentedLength;
         _offloadsChecksum = offloadsChecksum;
+        _stack.TellLink(this, StackChange.Changed);
     }
 
-    public void Detach() => _driver = null;
+    public void Detach()
+    {
+        _driver = null;
+        _stack.TellLink(this, StackChange.Changed);
+    }
+
+    /// <summary>Renames it: EINVAL, EEXIST, EBUSY while it is up.</summary>
+    public Errno Rename(string name)
+    {
+        const int maxLength = 15;
+        if (name.Length is 0 or > maxLength || name is "." or ".." || name.AsSpan().IndexOfAny('/', ':', ' ') >= 0)
+            return Errno.EINVAL;
+        if (_stack.FindInterface(name) is { } other)
+            return ReferenceEquals(other, this) ? Errno.None : Errno.EEXIST;
+        if (_isUp)
+            return Errno.EBUSY;
+        foreach (InterfaceAddress address in _addresses)
+        {
+            if (address.Label.StartsWith(_name, StringComparison.Ordinal))
+                address.Label = name + address.Label[_name.Length..];
+        }
+
+        _name = name;
+        _stack.TellLink(this, StackChange.Changed);
+        return Errno.None;
+    }
+
+    /// <summary>EINVAL outside 68 to 65536.</summary>
+    public Errno SetMtu(int mtu)
+    {
+        if (mtu is < MinMtu or > MaxMtu)
+            return Errno.EINVAL;
+        if (mtu == _mtu)
+            return Errno.None;
+        bool had = HasIpv6;
+        Mtu = mtu;
+        if (had != HasIpv6)
+            InterfaceAddresses.OnIpv6Switched(this);
+        return Errno.None;
+    }
+
+    /// <summary>Adds an address, which it takes over: EEXIST, EINVAL, EACCES (IPv6 is off).</summary>
+    public Errno AddAddress(InterfaceAddress address) => InterfaceAddresses.Add(this, address);
+
+    /// <summary>EADDRNOTAVAIL when it is not there.</summary>
+    /// <param name="prefix">-1 for any.</param>
+    public Errno RemoveAddress(InetAddress address, int prefix = -1) => InterfaceAddresses.Remove(this, address, prefix);
+
+    public InterfaceAddress? FindAddress(InetAddress address)
+    {
+        foreach (InterfaceAddress candidate in _addresses)
+        {
+            if (candidate.Address == address)
+                return candidate;
+        }
+
+        return null;
+    }
+
+    /// <summary>The IPv6 link-local address; null when there is none to use.</summary>
+    public InterfaceAddress? LinkLocal => _addresses.Find(a => a.Address is { IsV6: true, IsLinkLocal: true } && a.IsUsable);
+
+    /// <summary>Sends a packet (from its IP or ARP header on) to a station of the link.</summary>
+    internal void TransmitTo(Packet packet, MacAddress to) => LinkOutput.Transmit(this, packet, to);
+
+    internal void OnDetectionDone(InterfaceAddress address) => InterfaceAddresses.OnDetectionDone(this, address);
+
+    public override string ToString() => _name;
 }

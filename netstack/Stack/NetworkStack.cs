@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Netstack.Stack;
 
 /// <summary>What a stack takes from outside besides bytes and time.</summary>
@@ -6,8 +8,14 @@ public interface IStackHost
     /// <summary>Cryptographically random bytes: secrets of keyed hashes, ports.</summary>
     void FillRandom(Span<byte> destination);
 
-    /// <summary>Wall-clock time in ns since 1970, for SO_TIMESTAMP alone.</summary>
+    /// <summary>Wall-clock time in ns since 1970, for SO_TIMESTAMP and ICMP timestamps alone.</summary>
     long Realtime { get; }
+
+    /// <summary>Another station claims an address of this stack (ARP, neighbour discovery), perhaps a second copy of the same sandbox. Told for every
+    /// such claim; it must not call back into the stack from within.</summary>
+    void OnAddressConflict(NetworkInterface link, InetAddress address, MacAddress claimant)
+    {
+    }
 }
 
 /// <summary>
@@ -25,6 +33,11 @@ public sealed partial class NetworkStack : IAfterLoad
     [NotSaved("empty between two calls")] private readonly Queue<Packet> _looped = new();
     [NotSaved("set by each call")] private long _now;
     [NotSaved("no call is in progress")] private int _depth;
+    [NotSaved("they say so again after a restore")] private readonly List<IStackObserver> _observers = [];
+    [NotSaved("a restored stack is not held")] private bool _isHeld;
+    [NotSaved("random bytes in store")] private readonly byte[] _random = new byte[512];
+    [NotSaved("asked anew in each call")] private long _realtime;
+    [NotSaved("of the bytes in store")] private int _randomLeft;
 
     [Saved(1)] private List<NetworkInterface> _interfaces = [];
     [Saved(2)] private int _lastIndex;
@@ -48,8 +61,7 @@ public sealed partial class NetworkStack : IAfterLoad
         _tcp = new TcpLayer(this);
         _raw = new RawLayer(this);
         NetworkInterface loopback = AddInterface("lo", InterfaceKind.Loopback, default, 65536);
-        loopback.Addresses.Add(new InterfaceAddress { Address = InetAddress.LoopbackV4, Prefix = 8, Scope = 254, Label = "lo" });
-        loopback.Addresses.Add(new InterfaceAddress { Address = InetAddress.LoopbackV6, Prefix = 128, Scope = 254 });
+        loopback.AddAddress(new InterfaceAddress { Address = InetAddress.LoopbackV4, Prefix = 8, Scope = RouteScope.Host });
         loopback.IsUp = true;
     }
 
@@ -60,10 +72,23 @@ public sealed partial class NetworkStack : IAfterLoad
     /// <summary>Stack time of the call in hand, ns, monotonic across restores.</summary>
     public long Now => _now;
 
+    /// <summary>Wall-clock time of the call in hand, ns since 1970.</summary>
+    internal long Realtime => _realtime != 0 ? _realtime : _realtime = _host.Realtime;
+
     /// <summary>When <see cref="RunTimers"/> is wanted next; long.MaxValue for never.</summary>
-    public long NextDeadline => _timers.NextDeadline;
+    public long NextDeadline => _isHeld ? long.MaxValue : _timers.NextDeadline;
+
+    /// <summary>The sandbox is paused: nothing saved changes. ARP and neighbour solicitations are still answered, segments of established connections get a
+    /// zero window, everything else is dropped and timers wait.</summary>
+    public bool IsHeld
+    {
+        get => _isHeld;
+        set => _isHeld = value;
+    }
 
     public IReadOnlyList<NetworkInterface> Interfaces => _interfaces;
+
+    public NetworkInterface Loopback => _interfaces[0];
 
     public StackSettings Settings => _settings;
 
@@ -82,12 +107,52 @@ public sealed partial class NetworkStack : IAfterLoad
     /// <summary>32 bytes that nobody else knows, for keyed hashes.</summary>
     internal ReadOnlySpan<byte> Secret => _secret;
 
+    internal uint NextRandom() => (uint)NextRandom64();
+
+    /// <summary>Random bits of the host's.</summary>
+    internal ulong NextRandom64()
+    {
+        if (_randomLeft < 8)
+        {
+            _host.FillRandom(_random);
+            _randomLeft = _random.Length;
+        }
+
+        _randomLeft -= 8;
+        return BinaryPrimitives.ReadUInt64LittleEndian(_random.AsSpan(_randomLeft));
+    }
+
+    internal void TellLink(NetworkInterface link, StackChange change)
+    {
+        foreach (IStackObserver observer in _observers)
+            observer.OnLink(link, change);
+    }
+
+    internal void TellAddress(NetworkInterface link, InterfaceAddress address, StackChange change)
+    {
+        foreach (IStackObserver observer in _observers)
+            observer.OnAddress(link, address, change);
+    }
+
+    internal void TellRoute(RouteEntry route, StackChange change)
+    {
+        foreach (IStackObserver observer in _observers)
+            observer.OnRoute(route, change);
+    }
+
+    internal void TellNeighbour(Neighbour neighbour, StackChange change)
+    {
+        foreach (IStackObserver observer in _observers)
+            observer.OnNeighbour(neighbour, change);
+    }
+
     /// <summary>Begins a call: sets the time.</summary>
     public void Enter(long now)
     {
-        if (now > _now)
+        if (now > _now && !_isHeld)
             _now = now;
-        _depth++;
+        if (_depth++ == 0)
+            _realtime = 0;
     }
 
     /// <summary>Ends a call: delivers what was sent to this host itself.</summary>
@@ -113,17 +178,46 @@ public sealed partial class NetworkStack : IAfterLoad
     /// <summary>Fires the timers that are due.</summary>
     public void RunTimers(long now)
     {
+        if (_isHeld)
+            return;
         Enter(now);
         _timers.RunExpired(_now);
         Leave();
     }
 
+    /// <summary>A new interface; it is down and has no addresses.</summary>
     public NetworkInterface AddInterface(string name, InterfaceKind kind, MacAddress mac, int mtu)
     {
         var added = new NetworkInterface(this, ++_lastIndex, name, kind, mac, mtu);
         _interfaces.Add(added);
+        TellLink(added, StackChange.Added);
         return added;
     }
+
+    /// <summary>Takes an interface out, with its addresses and routes. EPERM for loopback.</summary>
+    public Errno RemoveInterface(NetworkInterface link)
+    {
+        if (link.IsLoopback)
+            return Errno.EPERM;
+        link.IsUp = false;
+        foreach (InterfaceAddress address in link.Addresses.ToList())
+            link.RemoveAddress(address.Address, address.Prefix);
+        _routes.RemoveOf(link.Index);
+        link.Detach();
+        _interfaces.Remove(link);
+        _routes.Touch();
+        TellLink(link, StackChange.Removed);
+        return Errno.None;
+    }
+
+    /// <summary>Told of changes from now on.</summary>
+    public void AddObserver(IStackObserver observer) => _observers.Add(observer);
+
+    public void RemoveObserver(IStackObserver observer) => _observers.Remove(observer);
+
+    /// <summary>Tells a link, perhaps another than before a restore, that this stack's addresses and groups are here now: gratuitous ARP, unsolicited neighbour
+    /// advertisements, membership reports.</summary>
+    public void Announce(NetworkInterface link) => _ip.Announce(link);
 
     public NetworkInterface? FindInterface(int index)
     {

@@ -62,7 +62,43 @@ public sealed partial class StackSettings
     [Saved(40)] public int UnprivilegedPortStart = 1024;
     [Saved(41)] public bool MtuProbing;
     [Saved(42)] public int BaseMss = 1024;
+
+    /// <summary>net.ipv6.conf.all.disable_ipv6.</summary>
     [Saved(43)] public bool DisableIpv6;
+
+    /// <summary>icmp_ratelimit (ms between two errors to one host), icmp_ratemask (types it is about), icmp_msgs_per_sec and icmp_msgs_burst.</summary>
+    [Saved(44)] public int IcmpRateLimit = 1000;
+
+    [Saved(45)] public int IcmpRateMask = 6168;
+    [Saved(46)] public int IcmpMessagesPerSecond = 1000;
+    [Saved(47)] public int IcmpMessageBurst = 50;
+
+    /// <summary>ipfrag_high_thresh: bytes of fragments that wait for the others.</summary>
+    [Saved(48)] public int FragmentMemory = 4 << 20;
+
+    /// <summary>ipfrag_time and ip6frag_time, seconds.</summary>
+    [Saved(49)] public int FragmentTime = 30;
+
+    [Saved(50)] public int FragmentTimeV6 = 60;
+
+    /// <summary>route.mtu_expires, seconds, and route.min_pmtu, bytes.</summary>
+    [Saved(51)] public int PathMtuExpires = 600;
+
+    [Saved(52)] public int MinPathMtu = 552;
+
+    /// <summary>net.ipv6.conf.all.accept_ra.</summary>
+    [Saved(53)] public bool AcceptRouterAdvertisements = true;
+
+    /// <summary>igmp_max_memberships of a socket.</summary>
+    [Saved(54)] public int MaxMemberships = 20;
+
+    /// <summary>ip_nonlocal_bind and ipv6.ip_nonlocal_bind.</summary>
+    [Saved(55)] public bool NonlocalBind;
+
+    [Saved(56)] public bool NonlocalBindV6;
+
+    /// <summary>ip_no_pmtu_disc.</summary>
+    [Saved(57)] public int NoPathMtuDiscovery;
 
     public StackSettings()
     {

@@ -17,5 +17,9 @@ public sealed partial class TcpLayer
 
     internal void Receive(Packet packet, in IpInfo info) => throw new NotImplementedException();
 
+    /// <summary>A segment for a paused sandbox (<see cref="NetworkStack.IsHeld"/>): one of an established connection is answered with a zero window; nothing that is
+    /// saved may change.</summary>
+    internal void ReceiveHeld(Packet packet, in IpInfo info) => throw new NotImplementedException();
+
     internal void OnError(in TransportError error) => throw new NotImplementedException();
 }

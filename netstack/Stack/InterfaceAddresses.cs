@@ -1,0 +1,171 @@
+namespace Netstack.Stack;
+
+/// <summary>Changes of an interface's addresses and what follows from them: routes, groups, duplicate address detection, events.</summary>
+internal static class InterfaceAddresses
+{
+    private const int MaxAddresses = 4096;
+
+    public static Errno Add(NetworkInterface link, InterfaceAddress address)
+    {
+        if (address.Prefix < 0 || address.Prefix > address.Address.Bits || address.Address.IsMulticast || address.Address.IsBroadcast)
+            return Errno.EINVAL;
+        if (address.Address.IsAny && (address.Address.IsV6 || address.Prefix != 0))
+            return Errno.EINVAL;
+        if (link.Addresses.Count >= MaxAddresses)
+            return Errno.ENOBUFS;
+        if (address.Label.Length == 0 && address.Address.IsV4)
+            address.Label = link.Name;
+        address.BelongTo(link);
+        address.Created = address.Updated = link.Stack.Now;
+        if (address.ValidUntil == 0)
+            address.Flags |= AddressFlags.Permanent;
+        else
+            address.Flags &= ~AddressFlags.Permanent;
+        return address.Address.IsV4 ? AddV4(link, address) : AddV6(link, address);
+    }
+
+    public static Errno Remove(NetworkInterface link, InetAddress address, int prefix)
+    {
+        InterfaceAddress? found = link.AddressList.Find(a => a.Address == address && (prefix < 0 || a.Prefix == prefix));
+        if (found is null)
+            return Errno.EADDRNOTAVAIL;
+
+        List<InterfaceAddress> gone = [found];
+        if (address.IsV4 && !found.IsSecondary)
+        {
+            // Secondary addresses go with their primary one (promote_secondaries is off).
+            foreach (InterfaceAddress other in link.Addresses)
+            {
+                if (other.IsSecondary && other.Prefix == found.Prefix && found.Covers(other.Address))
+                    gone.Add(other);
+            }
+        }
+
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        foreach (InterfaceAddress lost in gone)
+            Drop(link, lost);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        return Errno.None;
+    }
+
+    public static void GoUp(NetworkInterface link)
+    {
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        link.SetUpFlag(true);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        link.Groups.OnUp();
+        StartIpv6(link);
+    }
+
+    /// <summary>Down: routes by the interface go, also those users made, and IPv6 addresses (keep_addr_on_down is off).</summary>
+    public static void GoDown(NetworkInterface link)
+    {
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        foreach (InterfaceAddress address in link.AddressList.FindAll(a => a.Address.IsV6))
+            Drop(link, address);
+        link.Groups.OnDown();
+        link.SetUpFlag(false);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        link.Stack.Routes.RemoveOf(link.Index);
+        link.Stack.Ip.Neighbours.Flush(link);
+    }
+
+    public static void OnIpv6Switched(NetworkInterface link)
+    {
+        if (link.HasIpv6)
+        {
+            StartIpv6(link);
+            return;
+        }
+
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        foreach (InterfaceAddress address in link.AddressList.FindAll(a => a.Address.IsV6))
+            Drop(link, address);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+    }
+
+    public static void OnDetectionDone(NetworkInterface link, InterfaceAddress address)
+    {
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        address.Flags &= ~AddressFlags.Tentative;
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        link.Stack.TellAddress(link, address, StackChange.Changed);
+    }
+
+    private static Errno AddV4(NetworkInterface link, InterfaceAddress address)
+    {
+        address.Flags &= ~AddressFlags.Secondary;
+        foreach (InterfaceAddress other in link.Addresses)
+        {
+            if (!other.Address.IsV4 || other.Prefix != address.Prefix || !other.Covers(address.Address))
+                continue;
+            if (other.Address == address.Address)
+                return Errno.EEXIST;
+            if (other.Scope != address.Scope)
+                return Errno.EINVAL;
+            address.Flags |= AddressFlags.Secondary;
+        }
+
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        link.AddressList.Add(address);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        address.ArmLifetime();
+        link.Stack.TellAddress(link, address, StackChange.Added);
+        return Errno.None;
+    }
+
+    private static Errno AddV6(NetworkInterface link, InterfaceAddress address)
+    {
+        if (!link.HasIpv6)
+            return Errno.EACCES;
+        if (link.FindAddress(address.Address) is not null)
+            return Errno.EEXIST;
+        address.Scope = address.Address.IsLinkLocal ? RouteScope.Link : address.Address.IsLoopback ? RouteScope.Host : RouteScope.Universe;
+        address.Flags &= ~(AddressFlags.Tentative | AddressFlags.DadFailed | AddressFlags.Secondary);
+        bool detects = !link.IsLoopback && (address.Flags & AddressFlags.NoDad) == 0;
+        if (detects)
+            address.Flags |= AddressFlags.Tentative;
+
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        link.AddressList.Add(address);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        link.Groups.JoinOwn(address.Address.SolicitedNode);
+        if (detects && link.IsUp)
+            address.StartDetection(link);
+        else
+            address.ArmLifetime();
+        link.Stack.TellAddress(link, address, StackChange.Added);
+        return Errno.None;
+    }
+
+    private static void Drop(NetworkInterface link, InterfaceAddress address)
+    {
+        address.Stop();
+        link.AddressList.Remove(address);
+        if (address.Address.IsV6)
+            link.Groups.LeaveOwn(address.Address.SolicitedNode);
+        link.Stack.TellAddress(link, address, StackChange.Removed);
+    }
+
+    /// <summary>The interface's own link-local address, and detection for addresses that were added while it was down.</summary>
+    private static void StartIpv6(NetworkInterface link)
+    {
+        if (!link.IsUp || !link.HasIpv6)
+            return;
+        if (link.IsLoopback)
+        {
+            Add(link, new InterfaceAddress { Address = InetAddress.LoopbackV6, Prefix = 128 });
+            return;
+        }
+
+        foreach (InterfaceAddress address in link.Addresses)
+        {
+            if (address.IsTentative)
+                address.StartDetection(link);
+        }
+
+        if (!link.AddressList.Exists(a => a.Address is { IsV6: true, IsLinkLocal: true }))
+            Add(link, new InterfaceAddress { Address = link.Mac.LinkLocal, Prefix = 64 });
+        link.Stack.Ip.Ndp.StartRouterDiscovery(link);
+    }
+}
