@@ -1,6 +1,7 @@
 using System.Globalization;
 using Netstack.Stack;
 using Netstack.Wire;
+using Sentry.Abi;
 using Sentry.Control;
 using Sentry.Kernel.Sockets;
 
@@ -31,9 +32,11 @@ internal static class LinkSetup
             }
             else if (newIdentity)
             {
+                found.IsUp = false;
+                foreach (InterfaceAddress address in found.Addresses.ToList())
+                    found.RemoveAddress(address.Address, address.Prefix);
                 found.Mac = mac;
                 found.Mtu = link.Mtu;
-                found.Addresses.Clear();
                 Configure(found, link);
             }
 
@@ -43,9 +46,12 @@ internal static class LinkSetup
 
     private static void Configure(NetworkInterface to, NetworkLink link)
     {
-        foreach (string text in link.Addresses)
-            to.Addresses.Add(ParseAddress(text, to.Name));
         to.IsUp = true;
+        foreach (string text in link.Addresses)
+        {
+            if (to.AddAddress(ParseAddress(text, to.Name)) is var error and not Errno.None)
+                throw new SentryException($"the address {text} cannot be added to {to.Name} ({error})");
+        }
     }
 
     private static InterfaceAddress ParseAddress(string text, string label)
@@ -53,7 +59,9 @@ internal static class LinkSetup
         string[] parts = text.Split('/');
         if (parts.Length != 2 || !InetAddress.TryParse(parts[0], out InetAddress address) || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix) || prefix > address.Bits)
             throw new SentryException($"\"{text}\" is no address with a prefix length");
-        var parsed = new InterfaceAddress { Address = address, Prefix = prefix };
+        
+        // Whoever runs the sandbox says that it is its own: no second is spent on asking the link.
+        var parsed = new InterfaceAddress { Address = address, Prefix = prefix, Flags = AddressFlags.Permanent | AddressFlags.NoDad };
         if (address.IsV4)
         {
             parsed.Label = label;

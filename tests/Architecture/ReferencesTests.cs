@@ -13,10 +13,11 @@ public sealed class ReferencesTests
         ["Sentry.Platform.Notify"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform"],
         ["Netstack.Wire"] = ["Snapshot.State", "Snapshot.State.Generators"],
         ["Netstack.Stack"] = ["Sentry.Abi", "Netstack.Wire", "Snapshot.State", "Snapshot.State.Generators"],
+        ["Netstack.Links"] = ["Netstack.Wire", "Netstack.Stack"],
         ["Sentry.Kernel"] = ["Sentry.Abi", "Sentry.Platform", "Netstack.Wire", "Netstack.Stack", "Snapshot.State", "Snapshot.State.Generators"],
         ["Sentry.FileSystems"] = ["Sentry.Abi", "Sentry.Kernel", "Gofer.Protocol", "Netstack.Wire", "Netstack.Stack", "Snapshot.State", "Snapshot.State.Generators"],
         ["Sentry.Control"] = ["Sentry.Host"],
-        ["Sentry"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform", "Sentry.Platform.Notify", "Sentry.Kernel", "Sentry.FileSystems", "Sentry.Control", "Gofer.Protocol", "Netstack.Wire", "Netstack.Stack", "Snapshot.State"],
+        ["Sentry"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform", "Sentry.Platform.Notify", "Sentry.Kernel", "Sentry.FileSystems", "Sentry.Control", "Gofer.Protocol", "Netstack.Wire", "Netstack.Stack", "Netstack.Links", "Snapshot.State"],
         ["Gofer.Protocol"] = ["Sentry.Abi", "Sentry.Host"],
         ["Gofer"] = ["Sentry.Abi", "Sentry.Host", "Gofer.Protocol"],
         ["Snapshot.State"] = [],
@@ -26,7 +27,7 @@ public sealed class ReferencesTests
         ["Storage.AzureBlob"] = ["Storage"],
         ["Snapshot.Images"] = ["Snapshot.State", "Storage"],
         ["RestoreAgent.Api"] = [],
-        ["Agent"] = ["RestoreAgent.Api", "Snapshot.Images", "Storage", "Storage.S3", "Storage.AzureBlob", "Sentry.Control", "Sentry.Host", "Netstack.Wire", "Netstack.Stack"],
+        ["Agent"] = ["RestoreAgent.Api", "Snapshot.Images", "Storage", "Storage.S3", "Storage.AzureBlob", "Sentry.Control", "Sentry.Host", "Netstack.Wire", "Netstack.Stack", "Netstack.Links"],
         ["Cli"] = ["RestoreAgent.Api", "Sentry.Host"],
     };
 
