@@ -28,6 +28,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(8)] private ulong _nextAnonymousInode = 1;
     [Saved(9)] private FileObject? _vdsoFile;
     [Saved(10)] private ulong _vdsoLength;
+    [Saved(11)] private Vdso.ClockPage? _clockPage;
     [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
     [Saved(41)] private long _memorySize = 4L << 30;
     [Saved(20)] private MountNamespace _mounts = new();
@@ -119,7 +120,10 @@ public sealed partial class GuestKernel : IAfterLoad
 
     public ulong VdsoLength => _vdsoLength;
 
-    /// <summary>Gives programs a vDSO: an ELF image of whole pages.</summary>
+    /// <summary>The page behind the vDSO; null when the vDSO has none (in sandboxes that older versions began).</summary>
+    internal Vdso.ClockPage? ClockPage => _clockPage;
+
+    /// <summary>Gives programs a vDSO: an ELF image of whole pages, with the clock page behind it.</summary>
     public void UseVdso(ReadOnlySpan<byte> image)
     {
         RegularFile file = AnonymousFileSystem.CreateFile(this, "[vdso]", 0x16d);
@@ -129,6 +133,9 @@ public sealed partial class GuestKernel : IAfterLoad
             throw new InvalidOperationException($"the vDSO does not fit the file arena: {written.Error}");
         _vdsoFile = file;
         _vdsoLength = (ulong)image.Length;
+        _clockPage = new Vdso.ClockPage(_host.Arena);
+        _clockPage.AddReference();
+        _clock.Page = _clockPage;
     }
 
     /// <summary>The process id that the next process gets, for streams that are named by it.</summary>
@@ -169,6 +176,7 @@ public sealed partial class GuestKernel : IAfterLoad
             return;
         _host = context.Get<IKernelHost>();
         _imageMemory = context.Get<IImageMemory>();
+        _clock.Page = _clockPage;
         _timers = new TimerQueue(_host.Clock, _clock);
         _dispatcher = new Dispatcher(this);
 

@@ -15,6 +15,8 @@ internal sealed class MainClock : IHostClock, IDisposable
 
     public long Monotonic => HostEvents.GetTime(Monotonic1);
 
+    public ulong Counter => HostCounter.IsConstant ? HostCounter.Read() : 0;
+
     public long Realtime => HostEvents.GetTime(Realtime0);
 
     /// <inheritdoc/>

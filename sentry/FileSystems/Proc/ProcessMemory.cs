@@ -101,7 +101,7 @@ internal static class ProcessMemory
                 stack += length;
             else if (writable && !area.IsShared)
                 data += length;
-            if (area.File is null || area.Kind == AreaKind.Vdso)
+            if (area.File is null || area.Kind is AreaKind.Vdso or AreaKind.ClockPage)
                 continue;
             program ??= area.File;
             bool ofProgram = ReferenceEquals(area.File, program);
@@ -155,6 +155,7 @@ internal static class ProcessMemory
             AreaKind.Heap => "[heap]",
             AreaKind.Stack => "[stack]",
             AreaKind.Vdso => "[vdso]",
+            AreaKind.ClockPage => "[vvar]",
             _ => area.Name.Length > 0 ? $"[anon:{area.Name}]" : "",
         };
         ulong offset = 0;

@@ -97,4 +97,5 @@ public enum AreaKind
     Heap,
     Stack,
     Vdso,
+    ClockPage,
 }

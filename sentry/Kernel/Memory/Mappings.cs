@@ -86,6 +86,9 @@ public static class Mappings
         return address;
     }
 
+    /// <summary>Where a mapping of that length would go without a hint; 0 when there is no room.</summary>
+    public static ulong FindPlace(MemoryManager memory, ulong length) => Place(memory, 0, length);
+
     /// <summary>munmap(2) of a checked range.</summary>
     public static Errno Unmap(MemoryManager memory, IGuestThread on, ulong start, ulong length)
     {

@@ -146,14 +146,27 @@ internal static class ProgramLoader
         if (kernel.VdsoFile is not { } file)
             return 0;
         ulong length = kernel.VdsoLength;
-        Result<ulong> place = Mappings.Map(memory, thread, new MapRequest
+        FileObject? clockPage = kernel.ClockPage;
+        ulong place = Mappings.FindPlace(memory, length + (clockPage is null ? 0 : Mappings.PageSize));
+        bool mapped = place != 0 && Mappings.Map(memory, thread, new MapRequest
         {
+            Address = place,
             Length = length,
             Protection = MemoryProtection.Read | MemoryProtection.Execute,
+            Fixed = true,
             File = file,
             Kind = AreaKind.Vdso,
-        });
-        return place.IsOk ? place.Value : 0;
+        }).IsOk;
+        mapped = mapped && (clockPage is null || Mappings.Map(memory, thread, new MapRequest
+        {
+            Address = place + length,
+            Length = Mappings.PageSize,
+            Protection = MemoryProtection.Read,
+            Fixed = true,
+            File = clockPage,
+            Kind = AreaKind.ClockPage,
+        }).IsOk);
+        return mapped ? place : 0;
     }
 
     private static Result<ulong> WriteStack(Task task, MemoryManager memory, Program program, ulong bias, ulong interpreterBase, ulong vdso, ulong top)

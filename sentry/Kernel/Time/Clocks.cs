@@ -9,6 +9,9 @@ public interface IHostClock
     /// <summary>CLOCK_REALTIME of the host, ns since 1970.</summary>
     long Realtime { get; }
 
+    /// <summary>The time stamp counter, if it runs at one rate on all processors and guests may read it; else 0.</summary>
+    ulong Counter => 0;
+
     /// <summary>Asks for <see cref="TimerQueue.RunExpired"/> at this host monotonic time; long.MaxValue for never. Replaces the last request.</summary>
     void ArmWakeup(long hostMonotonic);
 }
@@ -18,26 +21,33 @@ public interface IHostClock
 public sealed partial class GuestClock : IAfterLoad
 {
     [NotSaved("the restoring host's")] private IHostClock _host = null!;
+    [NotSaved("follows the restoring host's clock")] private CounterClock _counter = null!;
+    [NotSaved("given by the kernel")] private Vdso.ClockPage? _page;
     [NotSaved("derived from _savedMonotonic")] private long _monotonicOffset;
     [Saved(1)] private long _savedMonotonic;
+    [Saved(2)] private uint _sequence;
 
     public GuestClock(IHostClock host)
     {
-        _host = host;
+        UseHost(host);
         _monotonicOffset = -host.Monotonic + 1_000_000_000;
     }
 
     /// <summary>CLOCK_MONOTONIC and CLOCK_BOOTTIME of the guest, ns.</summary>
-    public long Monotonic => _host.Monotonic + _monotonicOffset;
+    public long Monotonic => HostMonotonic + _monotonicOffset;
 
     /// <summary>CLOCK_REALTIME of the guest, ns since 1970.</summary>
-    public long Realtime => _host.Realtime;
+    public long Realtime => _counter.IsUsable ? HostMonotonic + _counter.RealtimeOffset : _host.Realtime;
+
+    /// <summary>Where the vDSO finds what it needs to tell the same time.</summary>
+    internal Vdso.ClockPage? Page
+    {
+        get => _page;
+        set => _page = value;
+    }
 
     /// <summary>The host time that corresponds to a guest monotonic time.</summary>
     public long ToHost(long guestMonotonic) => guestMonotonic >= long.MaxValue + Math.Min(0, _monotonicOffset) ? long.MaxValue : guestMonotonic - _monotonicOffset;
-
-    /// <summary>Guest monotonic minus host monotonic, for the vDSO.</summary>
-    public long MonotonicOffset => _monotonicOffset;
 
     /// <summary>Called when the guest has been stopped for a checkpoint.</summary>
     public void BeforeSave() => _savedMonotonic = Monotonic;
@@ -46,8 +56,30 @@ public sealed partial class GuestClock : IAfterLoad
     {
         if (phase != RestorePhase.Host)
             return;
-        _host = context.Get<IHostClock>();
+        UseHost(context.Get<IHostClock>());
         _monotonicOffset = _savedMonotonic - _host.Monotonic;
+    }
+
+    private long HostMonotonic => _counter.TryRead(out long time) ? time : Compare();
+
+    private void UseHost(IHostClock host)
+    {
+        _host = host;
+        _counter = new CounterClock(host);
+        _counter.Compare();
+    }
+
+    private long Compare()
+    {
+        long time = _counter.Compare();
+        if (_page is not null && _counter.Limit > 0)
+        {
+            // The number goes on across a restore: a thread saved while it read the old page must not take the new one for it.
+            _sequence += 2;
+            _page.Write(_sequence, new Vdso.ClockParameters(_counter.Base, _counter.Limit, _counter.Rate, _counter.Time + _monotonicOffset, _counter.Time + _counter.RealtimeOffset));
+        }
+
+        return time;
     }
 }
 

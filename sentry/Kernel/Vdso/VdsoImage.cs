@@ -3,22 +3,13 @@ using System.Text;
 
 namespace Sentry.Kernel.Vdso;
 
-/// <summary>The vDSO that every program gets (vdso(7)): a shared object of one page, put together here from its symbols and a few instructions.
-/// Its functions make the real calls, so whoever intercepts calls sees them; C libraries and Go find them by name under version LINUX_2.6.</summary>
+/// <summary>The vDSO that every program gets (vdso(7)): a shared object of one page, put together here from its symbols and
+/// <see cref="VdsoCode"/>, with the clock page as its second. C libraries and Go find its functions by name under version LINUX_2.6.</summary>
 public static class VdsoImage
 {
     private const int PageSize = 4096, HeaderSize = 64, ProgramHeaderSize = 56, SymbolSize = 24;
     private const string ObjectName = "linux-vdso.so.1", VersionName = "LINUX_2.6";
     private const ushort BaseVersion = 1, OurVersion = 2;
-
-    private static readonly (string Name, int Call)[] Functions =
-    [
-        ("clock_gettime", Sysno.clock_gettime),
-        ("gettimeofday", Sysno.gettimeofday),
-        ("time", Sysno.time),
-        ("getcpu", Sysno.getcpu),
-        ("clock_getres", Sysno.clock_getres),
-    ];
 
     /// <summary>The image, a multiple of the page size; mapped readable and executable, its address is AT_SYSINFO_EHDR.</summary>
     public static byte[] Create()
@@ -26,16 +17,16 @@ public static class VdsoImage
         var strings = new StringTable();
         int objectName = strings.Add(ObjectName), versionName = strings.Add(VersionName);
         List<(string Name, int Function)> symbols = [];
-        for (int i = 0; i < Functions.Length; i++)
+        for (int i = 0; i < VdsoCode.Functions.Length; i++)
         {
-            symbols.Add(("__vdso_" + Functions[i].Name, i));
-            symbols.Add((Functions[i].Name, i));
+            symbols.Add(("__vdso_" + VdsoCode.Functions[i].Name, i));
+            symbols.Add((VdsoCode.Functions[i].Name, i));
         }
 
         int[] names = [.. symbols.Select(s => strings.Add(s.Name))];
         int symbolCount = symbols.Count + 1;
 
-        // The parts of the page, one after the other: headers, hash, dynamic symbols, strings, versions, dynamic section, code.
+        // The parts of the page, one after the other: headers, hash, dynamic symbols, strings, versions, dynamic section; then the code.
         int hash = HeaderSize + (3 * ProgramHeaderSize);
         int hashSize = 4 * (2 + symbolCount + symbolCount);
         int symbolTable = Align(hash + hashSize, 8);
@@ -45,13 +36,14 @@ public static class VdsoImage
         int dynamic = definitions + (2 * 28);
         dynamic = Align(dynamic, 8);
         const int DynamicCount = 10;
-        int code = Align(dynamic + (DynamicCount * 16), 16);
+        if (dynamic + (DynamicCount * 16) > VdsoCode.Offset)
+            throw new InvalidOperationException("the vDSO's tables have outgrown their part of the page");
         byte[] image = new byte[PageSize];
-        int end = WriteCode(image, code, out int[] entries);
+        VdsoCode.Instructions.CopyTo(image.AsSpan(VdsoCode.Offset));
         WriteHeader(image);
-        WriteProgramHeader(image, 0, type: 1, flags: 5, 0, end, PageSize);
-        WriteProgramHeader(image, 1, type: 2, flags: 4, dynamic, DynamicCount * 16, 8);
-        WriteProgramHeader(image, 2, type: 0x6474e551, flags: 6, 0, 0, 16);
+        WriteProgramHeader(image, 0, type: 1, flags: 5, 0, PageSize, 2 * PageSize, PageSize);
+        WriteProgramHeader(image, 1, type: 2, flags: 4, dynamic, DynamicCount * 16, DynamicCount * 16, 8);
+        WriteProgramHeader(image, 2, type: 0x6474e551, flags: 6, 0, 0, 0, 16);
         WriteHash(image, hash, symbols);
         for (int i = 0; i < symbols.Count; i++)
         {
@@ -60,8 +52,9 @@ public static class VdsoImage
             BinaryPrimitives.WriteInt32LittleEndian(symbol, names[i]);
             symbol[4] = (byte)(isAlias ? 0x22 : 0x12);
             BinaryPrimitives.WriteUInt16LittleEndian(symbol[6..], 1);
-            BinaryPrimitives.WriteInt64LittleEndian(symbol[8..], entries[symbols[i].Function]);
-            BinaryPrimitives.WriteInt64LittleEndian(symbol[16..], EntrySize);
+            (_, int start, int end) = VdsoCode.Functions[symbols[i].Function];
+            BinaryPrimitives.WriteInt64LittleEndian(symbol[8..], VdsoCode.Offset + start);
+            BinaryPrimitives.WriteInt64LittleEndian(symbol[16..], end - start);
             BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(versions + ((i + 1) * 2)), OurVersion);
         }
 
@@ -82,25 +75,6 @@ public static class VdsoImage
         return image;
     }
 
-    private const int EntrySize = 16;
-
-    /// <summary>endbr64; mov $N, %eax; syscall; ret — arguments are already where the call wants them (System V ABI for AMD64, A.2.1).</summary>
-    private static int WriteCode(byte[] image, int offset, out int[] entries)
-    {
-        entries = new int[Functions.Length];
-        for (int i = 0; i < Functions.Length; i++)
-        {
-            entries[i] = offset;
-            Span<byte> entry = image.AsSpan(offset, EntrySize);
-            ReadOnlySpan<byte> instructions = [0xf3, 0x0f, 0x1e, 0xfa, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0xc3, 0xcc, 0xcc, 0xcc, 0xcc];
-            instructions.CopyTo(entry);
-            BinaryPrimitives.WriteInt32LittleEndian(entry[5..], Functions[i].Call);
-            offset += EntrySize;
-        }
-
-        return offset;
-    }
-
     private static void WriteHeader(byte[] image)
     {
         ReadOnlySpan<byte> identification = [0x7f, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
@@ -115,7 +89,7 @@ public static class VdsoImage
         BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(58), 64);
     }
 
-    private static void WriteProgramHeader(byte[] image, int index, uint type, uint flags, long offset, long size, long alignment)
+    private static void WriteProgramHeader(byte[] image, int index, uint type, uint flags, long offset, long size, long memorySize, long alignment)
     {
         Span<byte> header = image.AsSpan(HeaderSize + (index * ProgramHeaderSize), ProgramHeaderSize);
         BinaryPrimitives.WriteUInt32LittleEndian(header, type);
@@ -124,7 +98,7 @@ public static class VdsoImage
         BinaryPrimitives.WriteInt64LittleEndian(header[16..], offset);
         BinaryPrimitives.WriteInt64LittleEndian(header[24..], offset);
         BinaryPrimitives.WriteInt64LittleEndian(header[32..], size);
-        BinaryPrimitives.WriteInt64LittleEndian(header[40..], size);
+        BinaryPrimitives.WriteInt64LittleEndian(header[40..], memorySize);
         BinaryPrimitives.WriteInt64LittleEndian(header[48..], alignment);
     }
 

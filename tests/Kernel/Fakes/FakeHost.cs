@@ -7,6 +7,9 @@ internal sealed class FakeClock : IHostClock
 
     public long Realtime { get; set; } = 1_700_000_000_000_000_000;
 
+    /// <summary>0: there is none, and time is what the properties above say.</summary>
+    public ulong Counter { get; set; }
+
     public long WakeupAt { get; private set; } = long.MaxValue;
 
     public void ArmWakeup(long hostMonotonic) => WakeupAt = hostMonotonic;

@@ -19,19 +19,24 @@ public sealed class VdsoImageTests
     [InlineData("__vdso_time", 201)]
     [InlineData("__vdso_getcpu", 309)]
     [InlineData("__vdso_clock_getres", 229)]
-    public void Lookup_FindsAFunctionThatMakesTheCall(string name, int call)
+    public void Lookup_FindsAFunctionThatCanMakeTheCall(string name, int call)
     {
-        int entry = Lookup(name);
+        (int entry, int length) = Lookup(name);
         Assert.NotEqual(0, entry);
-
-        // mov $call, %eax; syscall; ret behind endbr64
-        Assert.Equal(0xb8, _image[entry + 4]);
-        Assert.Equal(call, BinaryPrimitives.ReadInt32LittleEndian(_image.AsSpan(entry + 5)));
-        Assert.Equal([0x0f, 0x05, 0xc3], _image[(entry + 9)..(entry + 12)]);
+        Assert.Equal([0xf3, 0x0f, 0x1e, 0xfa], _image[entry..(entry + 4)]); // endbr64
+        byte[] number = BitConverter.GetBytes(call);
+        Assert.Equal([0xb8, .. number, 0x0f, 0x05, 0xc3], _image[(entry + length - 8)..(entry + length)]); // mov $call, %eax; syscall; ret
     }
 
     [Fact]
-    public void Lookup_OfAnUnknownName_FindsNothing() => Assert.Equal(0, Lookup("__vdso_nothing"));
+    public void Image_LeavesAPageForTheClock()
+    {
+        Assert.Equal(4096, BitConverter.ToInt64(_image, 64 + 32));
+        Assert.Equal(8192, BitConverter.ToInt64(_image, 64 + 40));
+    }
+
+    [Fact]
+    public void Lookup_OfAnUnknownName_FindsNothing() => Assert.Equal((0, 0), Lookup("__vdso_nothing"));
 
     private long Dynamic(long tag)
     {
@@ -45,7 +50,7 @@ public sealed class VdsoImageTests
         }
     }
 
-    private int Lookup(string name)
+    private (int Entry, int Length) Lookup(string name)
     {
         int hash = (int)Dynamic(4), strings = (int)Dynamic(5), symbols = (int)Dynamic(6), versions = (int)Dynamic(0x6ffffff0);
         int buckets = BitConverter.ToInt32(_image, hash);
@@ -64,10 +69,10 @@ public sealed class VdsoImageTests
             if (Text(strings + BitConverter.ToInt32(_image, symbol)) != name)
                 continue;
             Assert.Equal("LINUX_2.6", VersionName(BitConverter.ToUInt16(_image, versions + (index * 2)), strings));
-            return (int)BitConverter.ToInt64(_image, symbol + 8);
+            return ((int)BitConverter.ToInt64(_image, symbol + 8), (int)BitConverter.ToInt64(_image, symbol + 16));
         }
 
-        return 0;
+        return (0, 0);
     }
 
     private string VersionName(ushort version, int strings)
