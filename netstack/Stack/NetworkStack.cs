@@ -83,7 +83,13 @@ public sealed partial class NetworkStack : IAfterLoad
     public bool IsHeld
     {
         get => _isHeld;
-        set => _isHeld = value;
+        set
+        {
+            bool resumes = _isHeld && !value;
+            _isHeld = value;
+            if (resumes)
+                _tcp.OnResumed();
+        }
     }
 
     public IReadOnlyList<NetworkInterface> Interfaces => _interfaces;

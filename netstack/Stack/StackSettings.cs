@@ -60,7 +60,6 @@ public sealed partial class StackSettings
     [Saved(38)] public bool EchoIgnoreBroadcasts = true;
     [Saved(39)] public uint[] PingGroupRange = [1, 0];
     [Saved(40)] public int UnprivilegedPortStart = 1024;
-    [Saved(41)] public bool MtuProbing;
     [Saved(42)] public int BaseMss = 1024;
 
     /// <summary>net.ipv6.conf.all.disable_ipv6.</summary>
@@ -99,6 +98,34 @@ public sealed partial class StackSettings
 
     /// <summary>ip_no_pmtu_disc.</summary>
     [Saved(57)] public int NoPathMtuDiscovery;
+
+    /// <summary>tcp_reordering, tcp_early_retrans, tcp_frto, tcp_dsack.</summary>
+    [Saved(70)] public int Reordering = 3;
+
+    [Saved(71)] public int EarlyRetransmit = 3;
+    [Saved(72)] public bool Frto = true;
+    [Saved(73)] public bool DuplicateSack = true;
+
+    /// <summary>tcp_orphan_retries, tcp_max_tw_buckets.</summary>
+    [Saved(74)] public int OrphanRetries;
+
+    [Saved(75)] public int MaxTimeWait = 16384;
+
+    /// <summary>tcp_min_tso_segs, tcp_tso_win_divisor, tcp_pacing_ss_ratio, tcp_pacing_ca_ratio.</summary>
+    [Saved(76)] public int MinTsoSegments = 2;
+
+    [Saved(77)] public int TsoWindowDivisor = 3;
+    [Saved(78)] public int PacingSlowStartRatio = 200;
+    [Saved(79)] public int PacingRatio = 120;
+
+    /// <summary>tcp_notsent_lowat.</summary>
+    [Saved(80)] public uint NotSentLowWater = uint.MaxValue;
+
+    /// <summary>tcp_challenge_ack_limit, in a second; int.MaxValue for none.</summary>
+    [Saved(81)] public int ChallengeAckLimit = int.MaxValue;
+
+    /// <summary>tcp_mtu_probing: 0 never, 1 when segments vanish, 2 always.</summary>
+    [Saved(82)] public int MtuProbingMode;
 
     public StackSettings()
     {

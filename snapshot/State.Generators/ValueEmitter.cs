@@ -15,6 +15,9 @@ internal static class ValueEmitter
             case WireKind.Boolean or WireKind.Float or WireKind.String or WireKind.Bytes:
                 code.Line($"output.Write({value});");
                 break;
+            case WireKind.ByteSlice:
+                code.Line($"output.Write({value}.Span);");
+                break;
             case WireKind.Signed:
                 code.Line($"output.Write((long){value});");
                 break;
@@ -66,6 +69,8 @@ internal static class ValueEmitter
                 return maybeNull ? "input.ReadStringOrNull()" + forgive : "input.ReadString()";
             case WireKind.Bytes:
                 return maybeNull ? "input.ReadBytesOrNull()" + forgive : "input.ReadBytes()";
+            case WireKind.ByteSlice:
+                return "(global::System.ReadOnlyMemory<byte>)input.ReadBytes()";
             case WireKind.Struct:
                 return $"{type.CSharp}.__Load(reader)";
             case WireKind.Reference or WireKind.AnyReference:

@@ -14,6 +14,7 @@ internal enum WireKind
     Float,
     String,
     Bytes,
+    ByteSlice,
     Array,
     List,
     Queue,
@@ -150,6 +151,10 @@ internal sealed class WireType
             tuple.Parts = [.. type.TupleElements.Select(e => e.Name)];
             return tuple;
         }
+
+        if (type is { Name: "ReadOnlyMemory", TypeArguments.Length: 1 } && type.ContainingNamespace.ToDisplayString() == "System"
+            && type.TypeArguments[0].SpecialType == SpecialType.System_Byte)
+            return new WireType(WireKind.ByteSlice, type, "bin");
 
         if (SavableType.Attribute(type) is { } attribute)
             return new WireType(WireKind.Struct, type, "{" + SavableType.NameOf(attribute) + "}");

@@ -148,6 +148,8 @@ public sealed partial class Everything
 
     [Saved(40)] public Shape?[] Slots = new Shape?[2];
     [Saved(41)] public Dictionary<Node, Node?> Links = [];
+    [Saved(42)] public ReadOnlyMemory<byte> Slice;
+    [Saved(43)] public List<ReadOnlyMemory<byte>>? Slices;
 
     public Everything()
     {

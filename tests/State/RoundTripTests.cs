@@ -51,6 +51,8 @@ public sealed class RoundTripTests
             Init = 17,
             Slots = [null, new Square(1, 1)],
             Links = new() { [a] = b, [b] = null },
+            Slice = new byte[] { 1, 2, 3, 4 }.AsMemory(1, 2),
+            Slices = [default, new byte[] { 5, 6 }.AsMemory(1)],
         };
         everything.Mark("marked");
         return everything;
@@ -87,6 +89,9 @@ public sealed class RoundTripTests
         Assert.Equal(1, now.Grid[(1, 2)].X);
         Assert.Equal("named", ((Named)now.Shapes[0]).Name);
         Assert.Equal(("first", "second", 2), (((DoublyNamed)now.Shapes[1]).Name, ((DoublyNamed)now.Shapes[1]).Second, now.Shapes[1].Id));
+        Assert.Equal([2, 3], now.Slice.ToArray());
+        Assert.Equal([0, 1], now.Slices!.Select(s => s.Length));
+        Assert.Equal([6], now.Slices![1].ToArray());
         Assert.Null(now.Slots[0]);
         Assert.IsType<Square>(now.Slots[1]);
     }
