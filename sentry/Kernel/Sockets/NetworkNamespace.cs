@@ -9,6 +9,8 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
 {
     [Saved(1)] private GuestKernel _kernel;
     [Saved(2)] private NetworkStack _stack;
+    [Saved(20)] private Netlink.NetlinkTable _netlink = new();
+    [Saved(21)] private SortedDictionary<ulong, SocketFile> _sockets = [];
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
 
@@ -19,6 +21,11 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     }
 
     public NetworkStack Stack => _stack;
+
+    internal Netlink.NetlinkTable Netlink => _netlink;
+
+    /// <summary>All open sockets, of every family, by inode number: for /proc/net and sock_diag(7).</summary>
+    internal SortedDictionary<ulong, SocketFile> Sockets => _sockets;
 
     /// <summary>Begins a call of the stack; every use of an endpoint that may send or look at the time is made within: <c>using (network.Enter()) …</c>.</summary>
     public StackCall Enter()

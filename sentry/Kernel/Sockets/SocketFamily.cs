@@ -5,7 +5,11 @@ public abstract class SocketFamily
 {
     private static readonly SocketFamily?[] Families = new SocketFamily?[AF.Max];
 
-    static SocketFamily() => Register(new UnixFamily());
+    static SocketFamily()
+    {
+        Register(new UnixFamily());
+        Register(new Netlink.NetlinkFamily());
+    }
 
     /// <summary>AF_*.</summary>
     public abstract int Domain { get; }

@@ -90,7 +90,14 @@ public abstract partial class SocketFile : FileObject
         _inode = owner.Kernel.NewAnonymousInode();
         _uid = owner.Credentials.FsUid;
         _gid = owner.Credentials.FsGid;
+        owner.Network.Sockets.Add(_inode, this);
     }
+
+    /// <summary>The network it was made in.</summary>
+    internal abstract NetworkNamespace Network { get; }
+
+    /// <summary>Its owner (fchown does not change sockets).</summary>
+    internal uint Uid => _uid;
 
     /// <summary>AF_*.</summary>
     public abstract int Domain { get; }
@@ -148,6 +155,9 @@ public abstract partial class SocketFile : FileObject
     }
 
     public override Result<long> Write(Task caller, in UserBuffer source) => Send(caller, source, new SendRequest());
+
+    /// <summary>Overrides call this.</summary>
+    protected override void OnRelease() => Network.Sockets.Remove(_inode);
 
     // ---- what a family does --------------------------------------------------------------------------------------
 

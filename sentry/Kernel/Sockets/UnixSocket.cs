@@ -42,6 +42,8 @@ internal sealed partial class UnixSocket : SocketFile
 
     public override int Domain => AF.Unix;
 
+    internal override NetworkNamespace Network => _kernel.Network;
+
     public override bool IsListening => _stage == Stage.Listening;
 
     public override SocketCredentials PeerCredentials => _peerCredentials;
@@ -233,6 +235,7 @@ internal sealed partial class UnixSocket : SocketFile
 
     protected override void OnRelease()
     {
+        base.OnRelease();
         _closed = true;
         if (_inode is not null && _inode.BoundSocket == this)
             _inode.BoundSocket = null;
