@@ -523,14 +523,7 @@ internal sealed partial class UnixSocket : SocketFile
             case Fionread:
                 if (_stage == Stage.Listening)
                     return Errno.EINVAL;
-                value = 0;
-                foreach (UnixMessage message in _queue)
-                {
-                    value += message.Length;
-                    if (Type == SocketType.Datagram)
-                        break;
-                }
-
+                value = ReadableBytes;
                 break;
             case Siocoutq:
                 value = _inFlight;
@@ -541,4 +534,35 @@ internal sealed partial class UnixSocket : SocketFile
 
         return caller.TryWrite(argument, (int)value) ? SyscallResult.Ok : Errno.EFAULT;
     }
+
+    // ---- what sock_diag(7) and /proc/net/unix tell -------------------------------------------------------------------
+
+    /// <summary>A path, or an abstract name that begins with NUL; null for none.</summary>
+    internal string? Name => _name;
+
+    /// <summary>The file it is bound to.</summary>
+    internal Inode? BoundInode => _inode;
+
+    internal UnixSocket? Peer => _peer is { _closed: false } peer ? peer : null;
+
+    /// <summary>As a state of TCP: 1 connected, 7 not, 10 listening.</summary>
+    internal int DiagnosedState => _stage switch
+    {
+        Stage.Connected => 1,
+        Stage.Listening => 10,
+        _ => 7,
+    };
+
+    /// <summary>RCV_SHUTDOWN 1, SEND_SHUTDOWN 2.</summary>
+    internal int ShutdownMask => _shut;
+
+    internal long BytesInFlight => _inFlight;
+
+    /// <summary>Bytes to be read and bytes not yet read by others; of a listener, connections that wait and how many may.</summary>
+    internal (int Receive, int Send) QueueLengths => _stage == Stage.Listening ? (_pending.Count, _backlog) : ((int)ReadableBytes, (int)_inFlight);
+
+    /// <summary>The sockets whose connections wait to be accepted, by inode number.</summary>
+    internal IEnumerable<ulong> WaitingClients => _pending.Select(p => p.Peer?.Inode ?? 0);
+
+    private long ReadableBytes => Type == SocketType.Datagram ? _queue.TryPeek(out UnixMessage? first) ? first.Length : 0 : _queue.Sum(m => (long)m.Length);
 }

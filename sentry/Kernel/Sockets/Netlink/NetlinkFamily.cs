@@ -23,7 +23,9 @@ internal abstract class NetlinkProtocol
     static NetlinkProtocol()
     {
         Add(new UserProtocol());
+        Add(new Diagnosis.DiagnosisProtocol());
         Add(new UeventProtocol());
+        Add(new GenericProtocol());
     }
 
     /// <summary>NETLINK_*.</summary>

@@ -78,10 +78,17 @@ internal sealed class NetlinkRequest
     internal void Reply(NetlinkWriter message) => Socket.DeliverFromKernel(message.ToArray());
 
     /// <summary>Answers with a list that is handed out as the receiver reads (NLM_F_DUMP). EBUSY while another list is.</summary>
-    internal Errno Dump(List<byte[]> messages, int minimumSize = 0)
+    /// <param name="messages">Flags and sequence are filled in.</param>
+    /// <param name="minimumSize">What the longest message may need; 0 for the usual.</param>
+    /// <param name="error">What the end of the list says.</param>
+    internal Errno Dump(List<byte[]> messages, int minimumSize = 0, Errno error = Errno.None)
     {
-        Errno error = Socket.StartDump(messages, Sequence, minimumSize);
-        StartedDump = error == Errno.None;
-        return error;
+        if (Socket.IsDumping)
+            return Errno.EBUSY;
+        StartedDump = true;
+        NetlinkWriter done = Answer(MessageType.Done, NetlinkFlags.Multi);
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(done.Reserve(sizeof(int)), -(int)error);
+        Socket.StartDump(new NetlinkDump(messages, done.ToArray(), minimumSize));
+        return Errno.None;
     }
 }

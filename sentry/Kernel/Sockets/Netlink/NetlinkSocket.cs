@@ -304,16 +304,11 @@ internal sealed partial class NetlinkSocket : SocketFile
         Waiters.Wake(PollEvents.ReadMask);
     }
 
-    /// <summary>Begins to hand out a list; EBUSY while another is not read to its end.</summary>
-    internal Errno StartDump(List<byte[]> messages, uint sequence, int minimumSize)
+    /// <summary>Begins to hand out a list; there is none in progress.</summary>
+    internal void StartDump(NetlinkDump dump)
     {
-        if (_dump is not null)
-            return Errno.EBUSY;
-        var done = new NetlinkWriter(MessageType.Done, NetlinkFlags.Multi, sequence, _port);
-        done.Reserve(sizeof(int));
-        _dump = new NetlinkDump(messages, done.ToArray(), minimumSize);
+        _dump = dump;
         ContinueDump();
-        return Errno.None;
     }
 
     /// <summary>Queues the next piece of the list when half of the buffer is free.</summary>
