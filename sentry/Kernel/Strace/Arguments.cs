@@ -49,6 +49,22 @@ internal static class Arguments
             p.Data(p[i], p.Result.Value);
     }, OnExit: true);
 
+    /// <summary>What sendto sends, with its length in the next argument: messages of netlink decoded, else bytes.</summary>
+    internal static readonly ArgumentFormat MessageIn = new((p, i) =>
+    {
+        if (!NetlinkPrinter.TryPrint(p, (int)p[0], p[i], (long)p[i + 1]))
+            p.Data(p[i], (long)p[i + 1]);
+    });
+
+    /// <summary>What recvfrom received.</summary>
+    internal static readonly ArgumentFormat MessageOut = new((p, i) =>
+    {
+        if (p.Result.IsError)
+            p.Address(p[i]);
+        else if (!NetlinkPrinter.TryPrint(p, (int)p[0], p[i], Math.Min(p.Result.Value, (long)p[i + 1])))
+            p.Data(p[i], Math.Min(p.Result.Value, (long)p[i + 1]));
+    }, OnExit: true);
+
     /// <summary>Bytes that come out and are no text, as \x1f\x00.</summary>
     internal static readonly ArgumentFormat BytesOut = new((p, i) =>
     {

@@ -302,6 +302,8 @@ internal static class CallFormats
         {
             if (p[0] is 2 or 10)
                 p.Flags((uint)p[i], FlagTables.InetProtocol);
+            else if (p[0] == 16)
+                p.Flags((uint)p[i], NetlinkTables.Protocol);
             else
                 p.Append((long)(int)p[i]);
         });
@@ -313,6 +315,8 @@ internal static class CallFormats
                 p.Flags((uint)p[i], FlagTables.SocketOption);
             else if ((int)p[i - 1] == 6)
                 p.Flags((uint)p[i], FlagTables.TcpOption);
+            else if ((int)p[i - 1] == 270)
+                p.Flags((uint)p[i], NetlinkTables.Option);
             else
                 p.Hex((uint)p[i]);
         });
@@ -325,8 +329,8 @@ internal static class CallFormats
         add(Sysno.accept4, Fd, Structs.SocketAddressOut, length, type);
         add(Sysno.getsockname, Fd, Structs.SocketAddressOut, length);
         add(Sysno.getpeername, Fd, Structs.SocketAddressOut, length);
-        add(Sysno.sendto, Fd, DataIn(2), ULong, message, Structs.SocketAddressIn(5), UInt);
-        add(Sysno.recvfrom, Fd, DataOut, ULong, message, Structs.SocketAddressOut, length);
+        add(Sysno.sendto, Fd, MessageIn, ULong, message, Structs.SocketAddressIn(5), UInt);
+        add(Sysno.recvfrom, Fd, MessageOut, ULong, message, Structs.SocketAddressOut, length);
         add(Sysno.sendmsg, Fd, Structs.MessageHeader(outgoing: true), message);
         add(Sysno.recvmsg, Fd, Structs.MessageHeader(outgoing: false), message);
         add(Sysno.shutdown, Fd, Flags(FlagTables.Shutdown));

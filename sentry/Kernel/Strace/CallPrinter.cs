@@ -146,11 +146,18 @@ internal sealed class CallPrinter
         int shown = (int)Math.Clamp(length, 0, DataLimit);
         if (Task.Memory.Read(address, bytes[..shown]) < shown)
             return Address(address);
+        Hexadecimal(bytes[..shown]);
+        return length > shown ? Append("...") : this;
+    }
+
+    /// <summary>Bytes in quotes, each in hexadecimal; the first 32.</summary>
+    internal CallPrinter Hexadecimal(ReadOnlySpan<byte> bytes)
+    {
         _text.Append('"');
-        foreach (byte value in bytes[..shown])
+        foreach (byte value in bytes[..Math.Min(bytes.Length, DataLimit)])
             _text.Append("\\x").Append(value.ToString("x2", CultureInfo.InvariantCulture));
         _text.Append('"');
-        return length > shown ? Append("...") : this;
+        return bytes.Length > DataLimit ? Append("...") : this;
     }
 
     /// <summary>Reads a struct; when it is not to be had prints the address instead and answers false.</summary>

@@ -271,7 +271,10 @@ internal static class Structs
             if (!p.TryStruct(address + (n * 16), bytes))
                 break;
             long length = CallPrinter.Long(bytes, 8), shown = Math.Min(length, bytesLeft);
-            p.Append("{iov_base=").Data(CallPrinter.ULong(bytes, 0), shown).Append(", iov_len=").Append(length).Append("}");
+            p.Append("{iov_base=");
+            if (!NetlinkPrinter.TryPrint(p, (int)p[0], CallPrinter.ULong(bytes, 0), shown))
+                p.Data(CallPrinter.ULong(bytes, 0), shown);
+            p.Append(", iov_len=").Append(length).Append("}");
             bytesLeft -= shown;
         }
 
@@ -319,6 +322,9 @@ internal static class Structs
             case 10:
                 p.Append(string.Create(CultureInfo.InvariantCulture,
                     $", sin6_port=htons({port}), sin6_flowinfo=htonl({CallPrinter.UInt(bytes, 4)}), inet_pton(AF_INET6, \"{new System.Net.IPAddress(bytes.Slice(8, 16))}\", &sin6_addr), sin6_scope_id={CallPrinter.UInt(bytes, 24)}"));
+                break;
+            case 16 when size >= 12:
+                p.Append(string.Create(CultureInfo.InvariantCulture, $", nl_pid={CallPrinter.Int(bytes, 4)}, nl_groups={CallPrinter.UInt(bytes, 8):x8}"));
                 break;
         }
 
