@@ -39,12 +39,24 @@ public sealed partial class InterfaceAddress : IStackTimerTarget, IAfterLoad
     [Saved(11)] private NetworkInterface? _link;
     [Saved(12)] private long _deadline;
     [Saved(13)] private int _probesLeft;
+
+    /// <summary>IFA_ADDRESS of a point-to-point link, whose network is the connected one; default for none.</summary>
+    [Saved(20)] public InetAddress Peer;
+
+    /// <summary>IFA_PROTO: 1 the kernel's of loopback, 2 of router advertisements, 3 link-local; 0 not told.</summary>
+    [Saved(21)] public byte Protocol;
+
+    /// <summary>IFA_RT_PRIORITY: metric of the connected route; 0 for the usual.</summary>
+    [Saved(22)] public uint RoutePriority;
+
     [NotSaved("armed again from the deadline")] private StackTimer? _timer;
     [NotSaved("random, of the last probe in flight")] private ulong _nonce;
 
     public InterfaceAddress()
     {
     }
+
+    public bool HasPeer => Peer != default;
 
     public bool IsTentative => (Flags & AddressFlags.Tentative) != 0;
 

@@ -154,7 +154,7 @@ internal static class InterfaceAddresses
             return;
         if (link.IsLoopback)
         {
-            Add(link, new InterfaceAddress { Address = InetAddress.LoopbackV6, Prefix = 128 });
+            Add(link, new InterfaceAddress { Address = InetAddress.LoopbackV6, Prefix = 128, Protocol = 1 });
             return;
         }
 
@@ -165,7 +165,7 @@ internal static class InterfaceAddresses
         }
 
         if (!link.AddressList.Exists(a => a.Address is { IsV6: true, IsLinkLocal: true }))
-            Add(link, new InterfaceAddress { Address = link.Mac.LinkLocal, Prefix = 64 });
+            Add(link, new InterfaceAddress { Address = link.Mac.LinkLocal, Prefix = 64, Protocol = 3 });
         link.Stack.Ip.Ndp.StartRouterDiscovery(link);
     }
 }

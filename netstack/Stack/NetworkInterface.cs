@@ -55,6 +55,8 @@ public sealed partial class NetworkInterface
     [Saved(12)] private int _allMulticast;
     [Saved(13)] private InterfaceGroups _groups;
     [Saved(14)] private bool _disableIpv6;
+    [Saved(20)] private LinkAttributes _attributes = new();
+    [Saved(21)] private VirtualLink? _virtual;
     [NotSaved("a host resource, attached again by the restoring sentry")] private ILinkDriver? _driver;
     [NotSaved("of the driver")] private int _maxSegmentedLength;
     [NotSaved("of the driver")] private bool _offloadsChecksum;
@@ -172,10 +174,18 @@ public sealed partial class NetworkInterface
     public InterfaceCounters Counters => _counters;
 
     /// <summary>Null: nothing is attached, IFF_RUNNING is off.</summary>
-    public ILinkDriver? Driver => _driver;
+    public ILinkDriver? Driver => _driver ?? _virtual;
+
+    /// <summary>The link that is saved with the interface; null of loopback and of a link to the world outside.</summary>
+    public VirtualLink? Virtual => _virtual;
+
+    public LinkAttributes Attributes => _attributes;
+
+    /// <summary>IFF_LOWER_UP: something is there to send to.</summary>
+    public bool HasCarrier => _isUp && (IsLoopback || _driver is not null || _virtual is { HasCarrier: true });
 
     /// <summary>IFF_RUNNING: up, and something is there to send to.</summary>
-    public bool IsRunning => _isUp && (IsLoopback || _driver is not null);
+    public bool IsRunning => HasCarrier;
 
     /// <summary>The longest IP packet that the driver cuts into TCP segments by itself; 0 when it does not.</summary>
     public int MaxSegmentedLength => IsLoopback ? 65535 : _maxSegmentedLength;
@@ -195,6 +205,9 @@ public sealed partial class NetworkInterface
         _offloadsChecksum = offloadsChecksum;
         _stack.TellLink(this, StackChange.Changed);
     }
+
+    /// <summary>Gives it a way out that leads nowhere outside.</summary>
+    internal void Attach(VirtualLink link) => _virtual = link;
 
     public void Detach()
     {
@@ -243,6 +256,15 @@ public sealed partial class NetworkInterface
     /// <summary>EADDRNOTAVAIL when it is not there.</summary>
     /// <param name="prefix">-1 for any.</param>
     public Errno RemoveAddress(InetAddress address, int prefix = -1) => InterfaceAddresses.Remove(this, address, prefix);
+
+    /// <summary>An address of this interface has been given other lifetimes.</summary>
+    public void RenewAddress(InterfaceAddress address)
+    {
+        address.Updated = _stack.Now;
+        address.ArmLifetime();
+        _stack.Routes.Touch();
+        _stack.TellAddress(this, address, StackChange.Changed);
+    }
 
     public InterfaceAddress? FindAddress(InetAddress address)
     {

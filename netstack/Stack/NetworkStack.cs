@@ -31,6 +31,7 @@ public sealed partial class NetworkStack : IAfterLoad
     [NotSaved("given by the restoring sentry")] private IStackHost _host = null!;
     [NotSaved("armed again by their owners")] private readonly StackTimers _timers = new();
     [NotSaved("empty between two calls")] private readonly Queue<Packet> _looped = new();
+    [NotSaved("empty between two calls")] private readonly Queue<(NetworkInterface Link, Packet Frame)> _crossing = new();
     [NotSaved("set by each call")] private long _now;
     [NotSaved("no call is in progress")] private int _depth;
     [NotSaved("they say so again after a restore")] private readonly List<IStackObserver> _observers = [];
@@ -166,8 +167,15 @@ public sealed partial class NetworkStack : IAfterLoad
     {
         if (_depth == 1)
         {
-            while (_looped.TryDequeue(out Packet? packet))
-                _ip.ReceiveLooped(packet);
+            for (; ; )
+            {
+                if (_looped.TryDequeue(out Packet? packet))
+                    _ip.ReceiveLooped(packet);
+                else if (_crossing.TryDequeue(out (NetworkInterface Link, Packet Frame) crossing))
+                    _ip.ReceiveFrame(crossing.Link, crossing.Frame);
+                else
+                    break;
+            }
         }
 
         _depth--;
@@ -192,9 +200,11 @@ public sealed partial class NetworkStack : IAfterLoad
     }
 
     /// <summary>A new interface; it is down and has no addresses.</summary>
-    public NetworkInterface AddInterface(string name, InterfaceKind kind, MacAddress mac, int mtu)
+    /// <param name="settle">Completes it before anybody is told of it.</param>
+    public NetworkInterface AddInterface(string name, InterfaceKind kind, MacAddress mac, int mtu, Action<NetworkInterface>? settle = null)
     {
         var added = new NetworkInterface(this, ++_lastIndex, name, kind, mac, mtu);
+        settle?.Invoke(added);
         _interfaces.Add(added);
         TellLink(added, StackChange.Added);
         return added;
@@ -240,6 +250,9 @@ public sealed partial class NetworkStack : IAfterLoad
 
     /// <summary>Queues a packet to this host (its head begins at the IP header) for delivery at the end of the call.</summary>
     internal void Loop(Packet packet) => _looped.Enqueue(packet);
+
+    /// <summary>Queues a frame to come in by an interface at the end of the call.</summary>
+    internal void Cross(NetworkInterface link, Packet frame) => _crossing.Enqueue((link, frame));
 
     public void AfterLoad(RestorePhase phase, IRestoreContext context)
     {

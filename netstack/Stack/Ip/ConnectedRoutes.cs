@@ -40,12 +40,12 @@ internal static class ConnectedRoutes
             return;
         if (!address.Broadcast.IsAny && !address.Broadcast.IsBroadcast)
             PutV4(routes, link, RouteType.Broadcast, address.Broadcast, 32, source);
-        InetAddress network = address.Address.Network(address.Prefix);
+        InetAddress network = (address.HasPeer ? address.Peer : address.Address).Network(address.Prefix);
         bool isZeroNet = network.V4 >> 24 == 0;
-        if (isZeroNet || address.IsSecondary || address.Prefix == 32)
+        if (isZeroNet || address.IsSecondary || (address.Prefix == 32 && network == address.Address))
             return;
         if ((address.Flags & AddressFlags.NoPrefixRoute) == 0)
-            PutV4(routes, link, link.IsLoopback ? RouteType.Local : RouteType.Unicast, network, address.Prefix, source);
+            PutV4(routes, link, link.IsLoopback ? RouteType.Local : RouteType.Unicast, network, address.Prefix, source, address.RoutePriority);
         if (address.Prefix < 31)
             PutV4(routes, link, RouteType.Broadcast, InetAddress.FromV4(network.V4 | (uint)(0xffff_ffffUL >> address.Prefix)), 32, source);
     }
@@ -70,19 +70,20 @@ internal static class ConnectedRoutes
         {
             routes.Put(new RouteEntry
             {
-                Destination = address.Address.Network(address.Prefix),
+                Destination = (address.HasPeer ? address.Peer : address.Address).Network(address.Prefix),
                 Prefix = address.Prefix,
-                Metric = RouteEntry.KernelMetricV6,
+                Metric = address.RoutePriority != 0 ? address.RoutePriority : RouteEntry.KernelMetricV6,
                 InterfaceIndex = link.Index,
             });
         }
     }
 
-    private static void PutV4(RouteSet routes, NetworkInterface link, byte type, InetAddress destination, int prefix, InetAddress source) => routes.Put(new RouteEntry
+    private static void PutV4(RouteSet routes, NetworkInterface link, byte type, InetAddress destination, int prefix, InetAddress source, uint metric = 0) => routes.Put(new RouteEntry
     {
         Destination = destination,
         Prefix = prefix,
         Type = type,
+        Metric = metric,
         Scope = type == RouteType.Local ? RouteScope.Host : RouteScope.Link,
         Table = type == RouteType.Unicast ? RouteTable.Main : RouteTable.Local,
         InterfaceIndex = link.Index,

@@ -76,6 +76,12 @@ public sealed partial class RouteEntry
     /// <summary>Type of service it is for; 0 for any.</summary>
     [Saved(14)] public byte TypeOfService;
 
+    /// <summary>RTA_METRICS by their numbers (RTAX_*), as they were given; null for none. <see cref="Mtu"/> alone is acted on.</summary>
+    [Saved(20)] public uint[]? Metrics;
+
+    /// <summary>ICMPV6_ROUTER_PREF_*: medium 0, high 1, low 3 (RFC 4191).</summary>
+    [Saved(21)] public byte Preference;
+
     public RouteEntry()
     {
     }

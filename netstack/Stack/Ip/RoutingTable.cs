@@ -41,6 +41,9 @@ public sealed partial class RoutingTable : IAfterLoad
     /// <summary>All routes of tables main and local, in no order.</summary>
     public IReadOnlyList<RouteEntry> Entries => _entries;
 
+    /// <summary>Whether there is a table of that number.</summary>
+    public bool HasTable(uint table) => table is RouteTable.Main or RouteTable.Local or RouteTable.Default or RouteTable.Unspecified || _entries.Exists(e => e.Table == table);
+
     /// <summary>The routes of a family and table in the order in which Linux shows them.</summary>
     /// <param name="table">RT_TABLE_*; 0 for all.</param>
     public List<RouteEntry> Dump(bool isV6, uint table = RouteTable.Unspecified)

@@ -1,4 +1,5 @@
 using Netstack.Stack;
+using Sentry.Kernel.Sockets.Netlink.Routing;
 
 namespace Sentry.Kernel.Sockets;
 
@@ -11,6 +12,9 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     [Saved(2)] private NetworkStack _stack;
     [Saved(20)] private Netlink.NetlinkTable _netlink = new();
     [Saved(21)] private SortedDictionary<ulong, SocketFile> _sockets = [];
+    [Saved(22)] private InterfaceConfiguration _allInterfaces = new();
+    [Saved(23)] private InterfaceConfiguration _newInterfaces = new();
+    [NotSaved("observes the stack anew")] private RouteNotifier _routeNotifier = null!;
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
 
@@ -18,11 +22,21 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     {
         _kernel = kernel;
         _stack = new NetworkStack(kernel.Host);
+        Observe();
     }
 
     public NetworkStack Stack => _stack;
 
     internal Netlink.NetlinkTable Netlink => _netlink;
+
+    /// <summary>Tells those who listen by rtnetlink(7) of changes.</summary>
+    internal RouteNotifier RouteNotifier => _routeNotifier;
+
+    /// <summary>The settings under conf/all.</summary>
+    internal InterfaceConfiguration AllInterfaces => _allInterfaces;
+
+    /// <summary>The settings under conf/default, with which new interfaces begin.</summary>
+    internal InterfaceConfiguration NewInterfaces => _newInterfaces;
 
     /// <summary>All open sockets, of every family, by inode number: for /proc/net and sock_diag(7).</summary>
     internal SortedDictionary<ulong, SocketFile> Sockets => _sockets;
@@ -65,8 +79,17 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
         _kernel.Timers.Arm(_timer ??= new KernelTimer(this), next);
     }
 
+    private void Observe()
+    {
+        _routeNotifier = new RouteNotifier(this);
+        _stack.AddObserver(_routeNotifier);
+    }
+
     public void AfterLoad(RestorePhase phase, IRestoreContext context)
     {
+        if (phase == RestorePhase.Links)
+            Observe();
+
         // Owners of stack timers arm them in the same phase, in no order: at once, so that what they arm later is asked for by the first call.
         if (phase == RestorePhase.Activation)
             _kernel.Timers.Arm(_timer ??= new KernelTimer(this), _armedFor = _kernel.Clock.Monotonic);

@@ -22,6 +22,7 @@ internal abstract class NetlinkProtocol
 
     static NetlinkProtocol()
     {
+        Add(new Routing.RouteProtocol());
         Add(new UserProtocol());
         Add(new Diagnosis.DiagnosisProtocol());
         Add(new UeventProtocol());

@@ -81,12 +81,13 @@ internal sealed class NetlinkRequest
     /// <param name="messages">Flags and sequence are filled in.</param>
     /// <param name="minimumSize">What the longest message may need; 0 for the usual.</param>
     /// <param name="error">What the end of the list says.</param>
-    internal Errno Dump(List<byte[]> messages, int minimumSize = 0, Errno error = Errno.None)
+    /// <param name="filtered">Not all is in the list, as was asked (NLM_F_DUMP_FILTERED).</param>
+    internal Errno Dump(List<byte[]> messages, int minimumSize = 0, Errno error = Errno.None, bool filtered = false)
     {
         if (Socket.IsDumping)
             return Errno.EBUSY;
         StartedDump = true;
-        NetlinkWriter done = Answer(MessageType.Done, NetlinkFlags.Multi);
+        NetlinkWriter done = Answer(MessageType.Done, (ushort)(NetlinkFlags.Multi | (filtered ? NetlinkFlags.DumpFiltered : 0)));
         System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(done.Reserve(sizeof(int)), -(int)error);
         Socket.StartDump(new NetlinkDump(messages, done.ToArray(), minimumSize));
         return Errno.None;

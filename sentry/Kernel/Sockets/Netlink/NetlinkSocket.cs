@@ -340,6 +340,8 @@ internal sealed partial class NetlinkSocket : SocketFile
         request.Address = FormatAddress(datagram.Port, MaskOf(datagram.Group));
         if (Options.PassCredentials)
             request.Credentials = datagram.Credentials;
+        if (request.WantsControl && _options.Has(NetlinkOptions.PacketInfo))
+            request.Control.Add(new ControlMessage(NetlinkOptions.Level, NetlinkOptions.PacketInfo, BitConverter.GetBytes(datagram.Group)));
         if ((request.Flags & MessageFlags.Peek) == 0)
         {
             _queue.Dequeue();
@@ -369,7 +371,7 @@ internal sealed partial class NetlinkSocket : SocketFile
     public override Errno SetOption(Task task, int level, int name, ReadOnlySpan<byte> value) =>
         level == NetlinkOptions.Level ? _options.Set(task, this, name, value) : Errno.ENOPROTOOPT;
 
-    public override Result<byte[]> GetOption(Task task, int level, int name) => level == NetlinkOptions.Level ? _options.Get(this, name) : Errno.ENOPROTOOPT;
+    public override Result<byte[]> GetOption(Task task, int level, int name, ReadOnlySpan<byte> given) => level == NetlinkOptions.Level ? _options.Get(this, name) : Errno.ENOPROTOOPT;
 
     public override SyscallResult Ioctl(Task caller, uint request, ulong argument)
     {
