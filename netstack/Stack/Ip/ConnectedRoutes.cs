@@ -66,7 +66,7 @@ internal static class ConnectedRoutes
             });
         }
 
-        if ((address.Flags & AddressFlags.NoPrefixRoute) == 0)
+        if ((address.Flags & AddressFlags.NoPrefixRoute) == 0 && !address.Address.IsLoopback)
         {
             routes.Put(new RouteEntry
             {

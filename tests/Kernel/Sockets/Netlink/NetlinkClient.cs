@@ -30,13 +30,16 @@ internal sealed record ReceivedMessage(int Type, int Flags, uint Sequence, uint 
 internal sealed class NetlinkClient
 {
     private const int Domain = 16, Raw = 3;
+    private const int MaxDatagram = 32768;
     private readonly TestKernel _kernel;
+    private readonly ulong _buffer;
     private uint _sequence;
 
     public NetlinkClient(TestKernel kernel, Task task, int protocol)
     {
         _kernel = kernel;
         Task = task;
+        _buffer = kernel.Allocate(MaxDatagram);
         Descriptor = kernel.Do(task, Sysno.socket, Domain, Raw, (ulong)protocol);
         Assert.True(Descriptor >= 0, $"socket: {(Errno)(-Descriptor)}");
     }
@@ -93,14 +96,13 @@ internal sealed class NetlinkClient
         _kernel.Do(Task, Sysno.sendto, (ulong)Descriptor, _kernel.Put(Task, bytes), (ulong)bytes.Length, 0, _kernel.Put(Task, Address(port, groups)), 12);
 
     /// <summary>One datagram, or null when there is none.</summary>
-    public byte[]? TryReceive(int room = 32768)
+    public byte[]? TryReceive(int room = MaxDatagram)
     {
-        ulong buffer = _kernel.Allocate(room);
-        long got = _kernel.Do(Task, Sysno.recvfrom, (ulong)Descriptor, buffer, (ulong)room, 0x40);
+        long got = _kernel.Do(Task, Sysno.recvfrom, (ulong)Descriptor, _buffer, (ulong)room, 0x40);
         if (got == -(long)Errno.EAGAIN)
             return null;
         Assert.True(got >= 0, $"recv: {(Errno)(-got)}");
-        return TestKernel.Get(Task, buffer, (int)got);
+        return TestKernel.Get(Task, _buffer, (int)got);
     }
 
     public static List<ReceivedMessage> Split(byte[] datagram)
