@@ -48,7 +48,7 @@ public sealed class LearningSwitchTests
     public void Forward_LongFrame_ArrivesWholeWithItsHeader()
     {
         byte[] frame = Frames.Ipv4(MacA, MacB, AddressA, 65000);
-        new VirtioNetHeader { Flags = VirtioNetHeader.NeedsChecksum, GsoType = VirtioNetHeader.GsoTcpV4, GsoSize = 1448 }.Write(frame);
+        new VirtioNetHeader(VirtioNetHeader.NeedsChecksum, VirtioNetHeader.SegmentTcpV4, 54, 1448, 34, 16).WriteTo(frame);
         _switch.Forward(_portA, frame, 0);
         Assert.Equal(frame, _b.Last);
     }
