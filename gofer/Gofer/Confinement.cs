@@ -66,45 +66,11 @@ internal static class Confinement
         GC.WaitForPendingFinalizers();
         _ = HostProcess.SetDumpable(false);
         Errno error = HostProcess.SetNoNewPrivileges();
-        return error != Errno.None ? error : HostProcess.InstallFilter(BuildFilter(), 1).Error;
+        if (error != Errno.None)
+            return error;
+        return new SeccompFilter()
+            .Allow(Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs)
+            .AllowRuntime()
+            .Install();
     }
-
-    /// <summary>EPERM for everything that is not on the list; kills for calls of another architecture.</summary>
-    private static ulong[] BuildFilter()
-    {
-        const uint LoadWord = 0x20, JumpEqual = 0x15, JumpGreaterOrEqual = 0x35, Return = 0x06;
-        const uint Allow = 0x7FFF0000, Kill = 0x80000000, Fail = 0x00050000 | (uint)Errno.EPERM;
-        const uint Amd64 = 0xC000003E, X32Bit = 0x40000000;
-        int[] allowed =
-        [
-            // the service
-            Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs,
-            // a message before the end
-            Sysno.write, Sysno.exit_group, Sysno.exit,
-            // the runtime: memory, threads (one may still be starting), signals, time
-            Sysno.mmap, Sysno.munmap, Sysno.mprotect, Sysno.madvise, Sysno.mremap, Sysno.brk, Sysno.futex, Sysno.rt_sigaction, Sysno.rt_sigprocmask, Sysno.rt_sigreturn,
-            Sysno.rseq, Sysno.set_robust_list, Sysno.sigaltstack, Sysno.tgkill, Sysno.getpid, Sysno.gettid, Sysno.sched_yield, Sysno.sched_getaffinity, Sysno.clock_gettime, Sysno.clock_nanosleep, Sysno.nanosleep,
-            Sysno.membarrier, Sysno.getrandom, Sysno.sysinfo, Sysno.restart_syscall, Sysno.read, Sysno.poll, Sysno.fcntl, Sysno.getrusage, Sysno.mincore,
-            Sysno.set_robust_list, Sysno.rseq, Sysno.prctl, Sysno.sched_setaffinity, Sysno.prlimit64, Sysno.arch_prctl, Sysno.uname,
-        ];
-        var program = new List<ulong>
-        {
-            Instruction(LoadWord, 0, 0, 4),
-            Instruction(JumpEqual, 1, 0, Amd64),
-            Instruction(Return, 0, 0, Kill),
-            Instruction(LoadWord, 0, 0, 0),
-            Instruction(JumpGreaterOrEqual, 0, 1, X32Bit),
-            Instruction(Return, 0, 0, Kill),
-        };
-        foreach (int number in allowed)
-        {
-            program.Add(Instruction(JumpEqual, 0, 1, (uint)number));
-            program.Add(Instruction(Return, 0, 0, Allow));
-        }
-
-        program.Add(Instruction(Return, 0, 0, Fail));
-        return [.. program];
-    }
-
-    private static ulong Instruction(uint code, uint ifTrue, uint ifFalse, uint value) => code | (ulong)ifTrue << 16 | (ulong)ifFalse << 24 | (ulong)value << 32;
 }

@@ -17,9 +17,11 @@ public sealed class ReferencesTests
         ["Sentry.Kernel"] = ["Sentry.Abi", "Sentry.Platform", "Netstack.Wire", "Netstack.Stack", "Snapshot.State", "Snapshot.State.Generators"],
         ["Sentry.FileSystems"] = ["Sentry.Abi", "Sentry.Kernel", "Gofer.Protocol", "Netstack.Wire", "Netstack.Stack", "Snapshot.State", "Snapshot.State.Generators"],
         ["Sentry.Control"] = ["Sentry.Host"],
-        ["Sentry"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform", "Sentry.Platform.Notify", "Sentry.Kernel", "Sentry.FileSystems", "Sentry.Control", "Gofer.Protocol", "Netstack.Wire", "Netstack.Stack", "Netstack.Links", "Snapshot.State"],
+        ["Sentry"] = ["Sentry.Abi", "Sentry.Host", "Sentry.Platform", "Sentry.Platform.Notify", "Sentry.Kernel", "Sentry.FileSystems", "Sentry.Control", "Gofer.Protocol", "Broker.Protocol", "Netstack.Wire", "Netstack.Stack", "Netstack.Links", "Snapshot.State"],
         ["Gofer.Protocol"] = ["Sentry.Abi", "Sentry.Host"],
         ["Gofer"] = ["Sentry.Abi", "Sentry.Host", "Gofer.Protocol"],
+        ["Broker.Protocol"] = ["Sentry.Abi", "Sentry.Host"],
+        ["Broker"] = ["Sentry.Abi", "Sentry.Host", "Broker.Protocol"],
         ["Snapshot.State"] = [],
         ["Snapshot.State.Generators"] = [],
         ["Storage"] = [],
@@ -67,7 +69,7 @@ public sealed class ReferencesTests
         string root = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(root, "Snapshot.sln")))
             root = Path.GetDirectoryName(root) ?? throw new InvalidOperationException("Snapshot.sln not found above the test");
-        string[] folders = ["sentry", "gofer", "netstack", "snapshot", "storage-adapters", "restore-agent"];
+        string[] folders = ["sentry", "gofer", "broker", "netstack", "snapshot", "storage-adapters", "restore-agent"];
         foreach (string folder in folders.Select(f => Path.Combine(root, f)).Where(Directory.Exists))
         {
             foreach (string file in Directory.EnumerateFiles(folder, "*.csproj", SearchOption.AllDirectories))
