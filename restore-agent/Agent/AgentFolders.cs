@@ -13,7 +13,7 @@ public sealed class AgentFolders
         (Runtime, State, Programs) = (runtime, state, programs);
         MakePrivate(runtime);
         MakePrivate(state);
-        foreach (string folder in (string[])[Logs, Work])
+        foreach (string folder in (string[])[Logs, Work, Networks])
             MakePrivate(folder);
     }
 
@@ -21,7 +21,7 @@ public sealed class AgentFolders
 
     public string State { get; }
 
-    /// <summary>Where sentry and gofer are.</summary>
+    /// <summary>Where sentry, gofer and broker are.</summary>
     public string Programs { get; }
 
     public string HttpSocket => UserFolders.HttpSocket(Runtime);
@@ -35,9 +35,14 @@ public sealed class AgentFolders
     /// <summary>Checkpoints in the making; emptied when the agent starts.</summary>
     public string Work => Path.Combine(State, "work");
 
+    /// <summary>A file for each network namespace that was made, until it is removed.</summary>
+    public string Networks => Path.Combine(State, "networks");
+
     public string Cache => Path.Combine(State, "cache");
 
     public string Snapshots => Path.Combine(State, "snapshots");
+
+    public string Broker => Path.Combine(Programs, "broker");
 
     public string BaseHashes => Path.Combine(State, "base-hashes");
 

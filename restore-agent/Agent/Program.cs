@@ -1,6 +1,7 @@
 using RestoreAgent.Agent;
 using RestoreAgent.Agent.Attach;
 using RestoreAgent.Agent.Http;
+using RestoreAgent.Agent.Network;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
 using RestoreAgent.Agent.Snapshots;
@@ -61,6 +62,7 @@ builder.Services
     .AddSingleton(_ => new ImageCache(folders.Cache))
     .AddSingleton<Stores>()
     .AddSingleton(s => new SentryPool(folders, s.GetRequiredService<ILogger<SentryPool>>()))
+    .AddSingleton<NetworkService>()
     .AddSingleton<SandboxTable>()
     .AddSingleton<SnapshotService>()
     .AddSingleton<CheckpointService>()
@@ -72,6 +74,7 @@ builder.Services
 WebApplication app = builder.Build();
 app.UseMiddleware<ProblemMiddleware>();
 Endpoints.Map(app);
+app.Services.GetRequiredService<NetworkService>().RemoveLeftOvers();
 app.Services.GetRequiredService<SentryPool>();
 await app.StartAsync();
 app.Services.GetRequiredService<AttachServer>().Start();

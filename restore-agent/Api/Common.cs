@@ -86,6 +86,8 @@ public sealed record AttachReply
 [JsonSerializable(typeof(Started))]
 [JsonSerializable(typeof(SandboxSummary[]))]
 [JsonSerializable(typeof(SandboxDetails))]
+[JsonSerializable(typeof(NetworkOptions))]
+[JsonSerializable(typeof(NetworkDetails))]
 [JsonSerializable(typeof(ExitReport))]
 [JsonSerializable(typeof(SignalProgramRequest))]
 [JsonSerializable(typeof(CheckpointSandboxRequest))]

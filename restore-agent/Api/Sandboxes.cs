@@ -31,6 +31,9 @@ public abstract record NewSandbox
 
     /// <summary>How system calls are intercepted; null for the default, notify.</summary>
     public string? Platform { get; init; }
+
+    /// <summary>Null: loopback only, or what a snapshot's network was.</summary>
+    public NetworkOptions? Network { get; init; }
 }
 
 /// <summary>Body of POST /v1/sandboxes.</summary>
@@ -101,6 +104,9 @@ public sealed record SandboxSummary
     /// <summary>The host's process id of the sentry; 0 when it has ended.</summary>
     public int SentryPid { get; init; }
 
+    /// <summary>none, host, or the addresses of its links with the nets they are on.</summary>
+    public string[] Networks { get; init; } = [];
+
     /// <summary>The snapshot that it was restored from.</summary>
     public string? RestoredFrom { get; init; }
 
@@ -157,6 +163,9 @@ public sealed record CheckpointReport
 
     /// <summary>What was new in the store.</summary>
     public long StoredBytes { get; init; }
+
+    /// <summary>A line for each connection or listener of the host's network that the snapshot does not hold.</summary>
+    public string[] Lost { get; init; } = [];
 }
 
 /// <summary>Answer to GET /v1/sandboxes/{name}/inspect.</summary>
@@ -172,6 +181,8 @@ public sealed record SandboxDetails
     public long SystemCalls { get; init; }
 
     public int SentryThreads { get; init; }
+
+    public NetworkDetails? Network { get; init; }
 }
 
 /// <summary>A guest process.</summary>

@@ -34,7 +34,7 @@ public static class CommandLine
     {
         Option<string> rootfs = new("--rootfs") { Description = "The folder that is the program's root file system", Required = true, HelpName = "DIR" };
         Option<string?> hostName = new("--hostname") { Description = "The host name the program sees" };
-        NewSandboxOptions sandbox = new();
+        NewSandboxOptions sandbox = new(restores: false);
         ProgramArguments program = new();
         Command command = new("run", "Runs a program in a new sandbox.") { rootfs, hostName };
         sandbox.AddTo(command);
@@ -52,6 +52,7 @@ public static class CommandLine
                 Platform = result.GetValue(sandbox.Platform),
                 SaveAtCall = result.GetValue(sandbox.SaveAtCall),
                 Strace = strace,
+                Network = sandbox.Network.Read(result),
             };
             return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
         });
@@ -94,6 +95,8 @@ public static class CommandLine
                 ApiJson.Default.CheckpointSandboxRequest, ApiJson.Default.CheckpointReport);
             Console.Out.WriteLine($"{report.Snapshot}: {Table.Bytes(report.MemoryBytes)} of memory, {Table.Bytes(report.StateBytes)} of state, " +
                 $"{Table.Bytes(report.StoredBytes)} stored, the program stood still for {Table.Milliseconds(report.PauseNanoseconds)}");
+            foreach (string lost in report.Lost)
+                Console.Error.WriteLine("snapshot-rpc: not in the snapshot: " + Table.Visible(lost));
             return 0;
         });
         return command;
@@ -103,7 +106,7 @@ public static class CommandLine
     {
         Argument<string> snapshot = new("snapshot") { Description = "The snapshot" };
         Option<string?> rootfs = new("--rootfs") { Description = "Where the root file system is now; default: where it was", HelpName = "DIR" };
-        NewSandboxOptions sandbox = new();
+        NewSandboxOptions sandbox = new(restores: true);
         Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, StoreOption };
         sandbox.AddTo(command);
         command.SetAction(result =>
@@ -118,6 +121,7 @@ public static class CommandLine
                 Platform = result.GetValue(sandbox.Platform),
                 SaveAtCall = result.GetValue(sandbox.SaveAtCall),
                 Strace = strace,
+                Network = sandbox.Network.Read(result),
             };
             return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor,
                 request.Detach ? s => Console.Out.WriteLine($"{s.Name}: restored in {Table.Milliseconds(s.RestoreNanoseconds)}") : null);
@@ -126,8 +130,10 @@ public static class CommandLine
     }
 
     /// <summary>What run and restore have in common.</summary>
-    private sealed class NewSandboxOptions
+    private sealed class NewSandboxOptions(bool restores)
     {
+        public NetworkArguments Network { get; } = new(restores);
+
         public Option<string?> Name { get; } = new("--name") { Description = "The sandbox's name; made up when missing" };
 
         public Option<bool> Detach { get; } = new("--detach", "-d") { Description = "Do not wait; output goes to the log" };
@@ -142,6 +148,7 @@ public static class CommandLine
         {
             foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
                 command.Options.Add(option);
+            Network.AddTo(command);
         }
 
         /// <summary>Whether calls are printed, and the descriptor of the file to print them to; -1 for standard error.</summary>

@@ -14,13 +14,14 @@ public static class SandboxCommands
         {
             using AgentClient agent = new();
             SandboxSummary[] sandboxes = agent.Get("v1/sandboxes", ApiJson.Default.SandboxSummaryArray);
-            Table.Print([["NAME", "ID", "STATE", "CREATED", "SENTRY", "PROGRAM"], .. sandboxes.Select(s => (string[])
+            Table.Print([["NAME", "ID", "STATE", "CREATED", "SENTRY", "NETWORK", "PROGRAM"], .. sandboxes.Select(s => (string[])
             [
                 s.Name,
                 s.Id[..12],
                 s.Exit is null ? s.State : $"exited ({s.Exit.ExitCode}{(s.Exit.Reason is null ? "" : ": " + Table.Visible(s.Exit.Reason))})",
                 s.Created.ToLocalTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture),
                 s.SentryPid == 0 ? "-" : $"{s.SentryPid}",
+                string.Join(',', s.Networks),
                 Table.Visible(string.Join(' ', s.Arguments)),
             ])]);
             return 0;

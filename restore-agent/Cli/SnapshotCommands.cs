@@ -75,6 +75,34 @@ public static class SnapshotCommands
             ["system calls", details.SystemCalls.ToString(CultureInfo.InvariantCulture)],
             ["unimplemented", Calls(details.UnimplementedCalls)]);
         Print(details.Processes);
+        if (details.Network is { } network)
+            Print(network);
+    }
+
+    private static void Print(NetworkDetails network)
+    {
+        Console.Out.WriteLine();
+        Table.Print(
+            ["network", network.Mode],
+            ["outbound", network.Outbound ? "yes" : "no"],
+            ["published", network.Published.Length == 0 ? "none" : string.Join(", ", network.Published)],
+            ["generation", $"{network.Generation}"]);
+        if (network.Links.Length > 0)
+        {
+            Console.Out.WriteLine();
+            Table.Print([["LINK", "KIND", "ON", "MAC", "ADDRESSES", "GATEWAYS", "DROPPED", "REFUSED"], .. network.Links.Select(l => (string[])
+            [
+                l.Name, l.Kind, l.Net is not null ? "net " + l.Net : l.Namespace is not null ? $"{l.Device} in {l.Namespace}" : "-", l.Mac, string.Join(',', l.Addresses), string.Join(',', l.Gateways),
+                $"{l.Dropped}", $"{l.Refused}",
+            ])]);
+        }
+
+        if (network.ConnectionCount == 0)
+            return;
+        Console.Out.WriteLine();
+        Table.Print([["PROTOCOL", "STATE", "LOCAL", "REMOTE", "AT A CHECKPOINT"], .. network.Connections.Select(c => (string[])[c.Protocol, c.State, c.Local, c.Remote, c.Lost ?? "goes on"])]);
+        if (network.ConnectionCount > network.Connections.Length)
+            Console.Out.WriteLine($"and {network.ConnectionCount - network.Connections.Length} more");
     }
 
     private static void Print(SnapshotDetails details)

@@ -82,7 +82,7 @@ public sealed record SeedFile
 }
 
 /// <summary>Starts the first program of an empty sentry. Descriptors: gofer socket, standard input, output, error, strace output (if <see cref="Strace"/>),
-/// then one for each of <see cref="Links"/>.</summary>
+/// then one for each of <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>).</summary>
 public sealed record StartRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
@@ -91,6 +91,9 @@ public sealed record StartRequest : ControlMessage
 
     /// <summary>Interfaces beside loopback.</summary>
     public NetworkLink[] Links { get; init; } = [];
+
+    /// <summary>Sockets of IP are the host's, made by a broker; there are no links then.</summary>
+    public bool HostNetwork { get; init; }
 
     /// <summary>Written into the overlay before the program starts.</summary>
     public SeedFile[] Files { get; init; } = [];
@@ -125,7 +128,7 @@ public sealed record CheckpointRequest : ControlMessage
 
 /// <summary>Restores into an empty sentry. Descriptors: gofer socket, state file, memory file (read-only, never changes), standard input, output, error
 /// of the first program, then three for each of <see cref="ExecStreams"/>, then strace output (if <see cref="Strace"/>), then one for each of
-/// <see cref="Links"/>. Interfaces of the image to which none goes lose their carrier.</summary>
+/// <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>). Interfaces of the image to which none goes lose their carrier.</summary>
 public sealed record RestoreRequest : ControlMessage
 {
     /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
@@ -139,6 +142,9 @@ public sealed record RestoreRequest : ControlMessage
 
     /// <summary>With <see cref="NewIdentity"/>: the sandbox's new host name; null keeps the image's.</summary>
     public string? HostName { get; init; }
+
+    /// <summary>As in a start. The image's sockets of the other kind are closed as if their network had gone.</summary>
+    public bool HostNetwork { get; init; }
 
     /// <summary>Written into the overlay before the guest goes on.</summary>
     public SeedFile[] Files { get; init; } = [];
@@ -190,6 +196,30 @@ public sealed record SandboxInspection
     public long SystemCalls { get; init; }
 
     public int SentryThreads { get; init; }
+
+    /// <summary>Sockets of IP, not more than a few hundred.</summary>
+    public SocketInspection[] Sockets { get; init; } = [];
+
+    /// <summary>How many there are.</summary>
+    public int SocketCount { get; init; }
+}
+
+/// <summary>A socket of IP.</summary>
+public sealed record SocketInspection
+{
+    /// <summary>tcp or udp.</summary>
+    public required string Protocol { get; init; }
+
+    /// <summary>As ss(8) names it: ESTAB, LISTEN, …</summary>
+    public required string State { get; init; }
+
+    /// <summary>ADDRESS:PORT.</summary>
+    public required string Local { get; init; }
+
+    public required string Remote { get; init; }
+
+    /// <summary>What a checkpoint and restore make of it; null when it goes on.</summary>
+    public string? Lost { get; init; }
 }
 
 public sealed record ProcessInspection

@@ -103,7 +103,9 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
             if (_spare.Length == 0)
                 _spare = GC.AllocateUninitializedArray<byte>(HeaderSize + MaxFrame);
             Result<int> got = HostFile.Read(Descriptor, _spare);
-            if (got.Error is Errno.EAGAIN or Errno.EINTR)
+
+            // ENETDOWN is told once when the host sets the device down, which it may set up again (packet(7)).
+            if (got.Error is Errno.EAGAIN or Errno.EINTR or Errno.ENETDOWN)
                 return;
             if (got.IsError || got.Value == 0)
             {

@@ -77,6 +77,7 @@ public static class Endpoints
                 UnimplementedCalls = inspection.UnimplementedCalls,
                 SystemCalls = inspection.SystemCalls,
                 SentryThreads = inspection.SentryThreads,
+                Network = sandbox.Network.Describe(inspection.Sockets, inspection.SocketCount),
             };
         }).WithSummary("What goes on in a sandbox");
     }

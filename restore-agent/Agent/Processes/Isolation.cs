@@ -11,5 +11,8 @@ public static class Isolation
     /// <summary>A gofer keeps the mounts until it has made its tree its root.</summary>
     public static NamespaceFlags Gofer { get; } = OfUser(NamespaceFlags.Mount | NamespaceFlags.Network | NamespaceFlags.Ipc | NamespaceFlags.Uts);
 
+    /// <summary>A broker is there for the agent's own network, and has nothing else.</summary>
+    public static NamespaceFlags Broker { get; } = OfUser(NamespaceFlags.Mount | NamespaceFlags.Ipc | NamespaceFlags.Uts);
+
     private static NamespaceFlags OfUser(NamespaceFlags flags) => HostProcess.EffectiveUserId == 0 ? flags : flags | NamespaceFlags.User;
 }

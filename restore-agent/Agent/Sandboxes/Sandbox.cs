@@ -1,3 +1,4 @@
+using RestoreAgent.Agent.Network;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Api;
 using Sentry.Control;
@@ -41,7 +42,7 @@ public sealed record Dump(Reply Reply, long[] DataRanges);
 /// A sandbox: the sentry and gofer it has at present, the streams of its programs, and its end. The sentry changes when it is restored in
 /// place. Starting, executing, signalling and checkpointing exclude each other by <see cref="Gate"/>.
 /// </summary>
-public sealed class Sandbox(SandboxIdentity identity, Streams streams)
+public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNetwork network)
 {
     private const int Killed = 128 + 9, SandboxFailed = 125;
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30), DumpTimeout = TimeSpan.FromMinutes(10);
@@ -58,6 +59,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
     private volatile bool _programEnded;
 
     public SandboxIdentity Identity { get; } = identity;
+
+    public SandboxNetwork Network => network;
 
     public SemaphoreSlim Gate { get; } = new(1);
 
@@ -77,23 +80,47 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
     public async Task<Reply> StartAsync(SentryProcess sentry, GoferProcess gofer, ProgramSpec program)
     {
         Adopt(sentry, gofer);
-        StartRequest request = new() { Program = program, HostName = Identity.HostName, Strace = Identity.Strace, SaveAtCall = Identity.SaveAtCall };
-        return await BeginAsync(sentry, gofer, request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace)]).ConfigureAwait(false);
+        using ConnectedNetwork connected = network.Connect(restored: false);
+        StartRequest request = new()
+        {
+            Program = program,
+            HostName = Identity.HostName,
+            Strace = Identity.Strace,
+            SaveAtCall = Identity.SaveAtCall,
+            Links = connected.Links,
+            HostNetwork = connected.HasBroker,
+            Files = network.Files,
+        };
+        return await BeginAsync(sentry, gofer, request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors]).ConfigureAwait(false);
     }
 
     /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams. The caller holds <see cref="Gate"/>.</summary>
-    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile)
+    /// <param name="inPlace">The state is one that this sandbox saved itself.</param>
+    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, bool inPlace)
     {
         KeyValuePair<int, ExecutedProgram>[] programs;
         lock (_lock)
             programs = [.. _programs.OrderBy(p => p.Key)];
         Adopt(sentry, gofer);
-        RestoreRequest request = new() { ExecStreams = [.. programs.Select(p => p.Key)], Strace = Identity.Strace, SaveAtCall = Identity.SaveAtCall };
+        using ConnectedNetwork connected = network.Connect(restored: true);
+        bool changes = !inPlace && (network.IsNewIdentity || network.ChangesFiles);
+        RestoreRequest request = new()
+        {
+            ExecStreams = [.. programs.Select(p => p.Key)],
+            Strace = Identity.Strace,
+            SaveAtCall = Identity.SaveAtCall,
+            Links = connected.Links,
+            HostNetwork = connected.HasBroker,
+            NewIdentity = !inPlace && network.IsNewIdentity,
+            HostName = !inPlace && network.IsNewIdentity ? Identity.HostName : null,
+            Files = changes ? network.Files : [],
+        };
         List<int> descriptors = [gofer.SentryDescriptor, stateFile, memoryFile, .. streams.ForStart(false)];
         foreach ((_, ExecutedProgram program) in programs)
             descriptors.AddRange(program.Streams.ForStart(false));
         if (Identity.Strace)
             descriptors.Add(streams.ForStart(true)[3]);
+        descriptors.AddRange(connected.Descriptors);
         return await BeginAsync(sentry, gofer, request, [.. descriptors]).ConfigureAwait(false);
     }
 
@@ -166,6 +193,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
             _exitWhileStopping = null;
         }
 
+        if (stop)
+            network.Hold();
         try
         {
             Reply reply = await sentry.RequestAsync(new CheckpointRequest { LeaveRunning = !stop }, [stateFile, memoryFile], DumpTimeout).ConfigureAwait(false);
@@ -174,6 +203,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
         }
         catch
         {
+            network.GoOn();
             CatchUp(sentry);
             throw;
         }
@@ -194,6 +224,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
         }
         finally
         {
+            network.GoOn();
             CatchUp(sentry);
         }
     }
@@ -237,6 +268,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams)
                 await sentry.Ended.ConfigureAwait(false);
             ReleaseGofer();
         });
+        network.Dispose();
     }
 
     private static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using RestoreAgent.Agent.Network;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Snapshots;
 using RestoreAgent.Api;
@@ -8,7 +9,7 @@ using Sentry.Host;
 namespace RestoreAgent.Agent.Sandboxes;
 
 /// <summary>Starts sandboxes and programs in them; what both the HTTP API and the attach socket call.</summary>
-public sealed class SandboxService(AgentFolders folders, SandboxTable table, SentryPool pool, RestoreService restores, SavePoints savePoints)
+public sealed class SandboxService(AgentFolders folders, SandboxTable table, SentryPool pool, NetworkService networks, RestoreService restores, SavePoints savePoints)
 {
     private static readonly TimeSpan AttachWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan KillWithin = TimeSpan.FromSeconds(2);
@@ -23,7 +24,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         {
             string root = CheckRoot(request.RootFolder);
             ProgramSpec program = Programs.ToSpec(request.Program, root, []);
-            sandbox = Add(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox", null, ref streams);
+            sandbox = Add(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox", null, NetworkPlan.Make(request.Network, null), ref streams);
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
             GoferProcess gofer = StartGofer(root, taken);
             SentryProcess sentry = await taken.ConfigureAwait(false);
@@ -46,12 +47,14 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         {
             using PreparedImage image = await restores.PrepareAsync(snapshot, request).ConfigureAwait(false);
             string root = CheckRoot(image.RootFolder);
-            sandbox = Add(request, id ?? NewId(), root, image.Program, image.HostName, snapshot, ref streams);
+            NetworkPlan plan = NetworkPlan.Make(request.Network, image.Network);
+            string hostName = plan.Options.NewIdentity && request.Name is not null ? request.Name : image.HostName;
+            sandbox = Add(request, id ?? NewId(), root, image.Program, hostName, snapshot, plan, ref streams);
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
             GoferProcess gofer = StartGofer(root, taken);
             using OpenFiles files = OpenFiles.Open(image.StateFile, image.MemoryFile);
             SentryProcess sentry = await taken.ConfigureAwait(false);
-            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory)).ConfigureAwait(false);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, inPlace: false)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }
         catch (Exception e)
@@ -166,12 +169,15 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         }
     }
 
-    private Sandbox Add(NewSandbox request, string id, string root, ProgramOptions program, string hostName, string? snapshot, ref Streams? streams)
+    private Sandbox Add(NewSandbox request, string id, string root, ProgramOptions program, string hostName, string? snapshot, NetworkPlan plan, ref Streams? streams)
     {
         if (!request.Detach && streams is null)
             throw AgentException.Invalid("an attached sandbox needs its standard streams over the attach socket");
         string name = SandboxTable.NameFor(request.Name, id);
+        if (table.Contains(name))
+            throw SandboxTable.Taken(name);
         string? log = request.Detach ? Path.Combine(folders.Logs, id + ".log") : null;
+        SandboxNetwork network = networks.Create(plan, id, [name, hostName]);
         Sandbox sandbox = new(
             new SandboxIdentity
             {
@@ -187,11 +193,21 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
                 SaveAtCall = request.SaveAtCall,
                 Created = DateTimeOffset.UtcNow,
             },
-            streams ??= Streams.Null(log!))
+            streams ??= Streams.Null(log!),
+            network)
         {
             OnSavePoint = savePoints.Reached,
         };
-        table.Add(sandbox);
+        try
+        {
+            table.Add(sandbox);
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+
         streams = null;
         if (!request.Detach)
             _ = sandbox.Exit.ContinueWith(_ => table.Remove(sandbox), TaskScheduler.Default);

@@ -31,9 +31,17 @@ public sealed class SandboxTable
         lock (_lock)
         {
             if (!_byName.TryAdd(sandbox.Identity.Name, sandbox))
-                throw AgentException.Conflict($"there is a sandbox {sandbox.Identity.Name} already; choose another --name or remove it with snapshot-rpc rm");
+                throw Taken(sandbox.Identity.Name);
         }
     }
+
+    public bool Contains(string name)
+    {
+        lock (_lock)
+            return _byName.ContainsKey(name);
+    }
+
+    public static AgentException Taken(string name) => AgentException.Conflict($"there is a sandbox {name} already; choose another --name or remove it with snapshot-rpc rm");
 
     public void Remove(Sandbox sandbox)
     {
@@ -72,6 +80,7 @@ public sealed class SandboxTable
         Platform = sandbox.Platform,
         Created = sandbox.Identity.Created,
         SentryPid = sandbox.SentryPid,
+        Networks = sandbox.Network.Summary,
         RestoredFrom = sandbox.Identity.RestoredFrom,
         Exit = sandbox.Exit.IsCompletedSuccessfully ? sandbox.Exit.Result : null,
     };

@@ -1,3 +1,4 @@
+using RestoreAgent.Agent.Network;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
 using RestoreAgent.Api;
@@ -55,6 +56,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
                 StateBytes = written.StateBytes,
                 MemoryBytes = written.MemoryBytes,
                 StoredBytes = written.StoredBytes,
+                Lost = [.. inspection.Sockets.Where(s => s.Lost is not null).Select(s => $"{s.Protocol} {s.State} {s.Local} {s.Remote}: {s.Lost}")],
             };
         }
         finally
@@ -74,7 +76,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             sentry = await pool.TakeAsync(sandbox.Platform).ConfigureAwait(false);
             gofer = GoferProcess.Start(folders, sandbox.Identity.RootFolder);
             using OpenFiles files = OpenFiles.Open(stateFile, memoryFile);
-            await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory).ConfigureAwait(false);
+            await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, inPlace: true).ConfigureAwait(false);
         }
         catch (Exception e)
         {
@@ -100,6 +102,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             UnimplementedCalls = inspection.UnimplementedCalls,
             Properties = SnapshotProperties.Of(sandbox.Identity.Program),
         };
+        SavedNetworkJson.Write(sandbox.Network.Save(), info.Properties);
         WrittenImage written = await ImageWriter.WriteAsync(store, info, folder.StateFile, folder.MemoryFile, dump.DataRanges,
             new ImageWriterOptions { Replace = replace }).ConfigureAwait(false);
         try

@@ -1,3 +1,4 @@
+using RestoreAgent.Agent.Network;
 using RestoreAgent.Api;
 using Snapshot.Images;
 using Storage;
@@ -14,6 +15,9 @@ public sealed class PreparedImage(CachedImage image, SnapshotInfo info, string r
     public string RootFolder { get; } = rootFolder;
 
     public string HostName => info.HostName;
+
+    /// <summary>Null when the saved sandbox had none to speak of.</summary>
+    public SavedNetwork? Network { get; } = SavedNetworkJson.Read(info);
 
     public ProgramOptions Program { get; } = SnapshotProperties.ProgramOf(info);
 

@@ -1,0 +1,137 @@
+using RestoreAgent.Agent.Processes;
+using RestoreAgent.Api;
+using Sentry.Control;
+using Sentry.Host;
+
+namespace RestoreAgent.Agent.Network;
+
+/// <summary>A sandbox's network for as long as the sandbox lives, whatever sentries it has: links, published ports, the capture, the broker.</summary>
+public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generation, IReadOnlyList<SandboxLink> links) : IDisposable
+{
+    private readonly List<PublishedPort> _published = [];
+    private readonly List<IDisposable> _owned = [];
+    private readonly HashSet<string> _savedLinks = [.. plan.Image?.Links.Select(l => l.Name) ?? []];
+    private int _disposed;
+
+    public NetworkPlan Plan => plan;
+
+    public string Mode => plan.Mode;
+
+    public IReadOnlyList<SandboxLink> Links => links;
+
+    /// <summary>Files that tell programs of this network.</summary>
+    public SeedFile[] Files { get; init; } = [];
+
+    /// <summary>Whether the first restore makes the sandbox another than the saved one.</summary>
+    public bool IsNewIdentity => plan.Options.NewIdentity;
+
+    /// <summary>Makes host sockets for the sandbox; null unless the mode is host.</summary>
+    public BrokerProcess? Broker { get; init; }
+
+    /// <summary>Where the published ports are served.</summary>
+    public NetworkLoop? PublishLoop { get; init; }
+
+    /// <summary>As <c>ps</c> shows it.</summary>
+    public string[] Summary => links.Count == 0 ? [plan.Mode] : [.. links.Select(l => l.Summary)];
+
+    /// <summary>Something that goes with the network.</summary>
+    public void Own(IDisposable owned) => _owned.Add(owned);
+
+    public void Publish(Func<PublishedPort> open) => _published.Add(PublishLoop!.Invoke(open));
+
+    /// <summary>Whether a restored sandbox's files about its network are out of date.</summary>
+    public bool ChangesFiles => plan.Image?.Mode != plan.Mode || (plan.Image.Links.Length == 0 && links.Count > 0);
+
+    /// <summary>The links for a start or restore and the descriptors that go with them.</summary>
+    /// <param name="restored">The state that comes into the sentry has these links already.</param>
+    public ConnectedNetwork Connect(bool restored)
+    {
+        List<int> descriptors = [];
+        try
+        {
+            foreach (SandboxLink link in links)
+                descriptors.Add(link.Connect());
+            if (Broker is not null)
+                descriptors.Add(Broker.Start());
+        }
+        catch
+        {
+            foreach (int descriptor in descriptors)
+                HostFile.Close(descriptor);
+            throw;
+        }
+
+        NetworkLink[] messages = [.. links.Select(l => l.ToMessage(restored && _savedLinks.Contains(l.Settings.Name)))];
+        foreach (SandboxLink link in links)
+            _savedLinks.Add(link.Settings.Name); // in every state that this sandbox saves from now on
+        return new ConnectedNetwork(messages, [.. descriptors], Broker is not null);
+    }
+
+    public void Hold()
+    {
+        foreach (SandboxLink link in links)
+            link.Hold();
+    }
+
+    public void GoOn()
+    {
+        foreach (SandboxLink link in links)
+            link.GoOn();
+    }
+
+    public SavedNetwork Save() => new()
+    {
+        Mode = plan.Mode,
+        Lineage = lineage,
+        Generation = generation,
+        Links = [.. links.Select(l => l.Save())],
+        Options = plan.Options with
+        {
+            Mode = plan.Mode,
+            Publish = _published.Count > 0 ? [.. _published.Select(p => p.Spec.ToString())] : null,
+            Capture = null,
+            NewIdentity = false,
+            Address = null,
+            AddressV6 = null,
+            Mac = null,
+            Gateways = null,
+        },
+    };
+
+    public NetworkDetails Describe(SocketInspection[] sockets, int socketCount) => new()
+    {
+        Mode = plan.Mode,
+        Links = [.. links.Select(l => l.Describe())],
+        Published = [.. _published.Select(p => p.Spec.ToString())],
+        Outbound = plan.Mode == NetworkPlan.Host || plan.Rights.Outside,
+        Generation = generation,
+        Connections = [.. sockets.Select(ToDetails)],
+        ConnectionCount = socketCount,
+    };
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        PublishLoop?.Invoke(() => _published.ForEach(p => p.Close()));
+        foreach (SandboxLink link in links)
+            link.Close();
+        Broker?.Dispose();
+        for (int i = _owned.Count - 1; i >= 0; i--)
+            _owned[i].Dispose();
+    }
+
+    private static ConnectionDetails ToDetails(SocketInspection socket) =>
+        new() { Protocol = socket.Protocol, State = socket.State, Local = socket.Local, Remote = socket.Remote, Lost = socket.Lost };
+}
+
+/// <summary>What a sentry is told of links, and this process's copies of the descriptors, which end with this object.</summary>
+/// <param name="Descriptors">One for each link, then the broker's socket.</param>
+public sealed record ConnectedNetwork(NetworkLink[] Links, int[] Descriptors, bool HasBroker) : IDisposable
+{
+    public void Dispose()
+    {
+        foreach (int descriptor in Descriptors)
+            HostFile.Close(descriptor);
+    }
+}
