@@ -135,7 +135,8 @@ public sealed class NetworkNamespace : IDisposable
             {
                 failure = e;
             }
-        }, 128 << 10) { IsBackground = true, Name = "namespace" };
+        }, 128 << 10)
+        { IsBackground = true, Name = "namespace" };
         thread.Start();
         thread.Join();
         if (failure is not null)
