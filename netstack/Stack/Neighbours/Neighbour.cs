@@ -87,9 +87,10 @@ public sealed partial class Neighbour : IStackTimerTarget, IAfterLoad
                 Arm(NeighbourTable.DelayTime);
                 break;
             case NeighbourState.None or NeighbourState.Failed:
+                // In this order: a link that answers at once must find the packet waiting.
                 _probeSource = SourceOf(packet);
-                StartResolving();
                 Wait(packet);
+                StartResolving();
                 return;
             case NeighbourState.Incomplete:
                 Wait(packet);
@@ -230,12 +231,12 @@ public sealed partial class Neighbour : IStackTimerTarget, IAfterLoad
     private void SendProbe()
     {
         _probes++;
+        Arm(NeighbourTable.RetransmitTime);
         MacAddress? to = _state == NeighbourState.Probe ? _mac : null;
         if (_address.IsV4)
             _link.Stack.Ip.Arp.SendRequest(_link, _address, _probeSource, to);
         else
             _link.Stack.Ip.Ndp.SendSolicitation(_link, _address, _probeSource, to is not null);
-        Arm(NeighbourTable.RetransmitTime);
     }
 
     private void Fail()
