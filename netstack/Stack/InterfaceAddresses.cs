@@ -72,16 +72,20 @@ internal static class InterfaceAddresses
 
     public static void OnIpv6Switched(NetworkInterface link)
     {
+        RoutingTable routes = link.Stack.Routes;
         if (link.HasIpv6)
         {
+            routes.Apply([], ConnectedRoutes.Of(link));
+            link.Groups.OnUp();
             StartIpv6(link);
             return;
         }
 
-        List<RouteEntry> before = ConnectedRoutes.Of(link);
         foreach (InterfaceAddress address in link.AddressList.FindAll(a => a.Address.IsV6))
             Drop(link, address);
-        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        foreach (RouteEntry entry in routes.Entries.Where(e => e.IsV6 && e.InterfaceIndex == link.Index).ToList())
+            routes.Remove(entry);
+        routes.Touch();
     }
 
     public static void OnDetectionDone(NetworkInterface link, InterfaceAddress address)
@@ -90,6 +94,10 @@ internal static class InterfaceAddresses
         address.Flags &= ~AddressFlags.Tentative;
         link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
         link.Stack.TellAddress(link, address, StackChange.Changed);
+
+        // Reports sent meanwhile had no source, and snooping switches may not have believed them (RFC 3590 section 4).
+        if (address.Address.IsLinkLocal)
+            link.Groups.ReportAll(v6Only: true);
     }
 
     private static Errno AddV4(NetworkInterface link, InterfaceAddress address)

@@ -164,7 +164,7 @@ public sealed partial class NetworkInterface
     }
 
     /// <summary>Whether IPv6 works here.</summary>
-    public bool HasIpv6 => !_disableIpv6 && !_stack.Settings.DisableIpv6 && _mtu >= MinMtuV6;
+    public bool HasIpv6 => !_disableIpv6 && _mtu >= MinMtuV6;
 
     public IReadOnlyList<InterfaceAddress> Addresses => _addresses;
 

@@ -206,6 +206,7 @@ public sealed partial class NetworkStack : IAfterLoad
         var added = new NetworkInterface(this, ++_lastIndex, name, kind, mac, mtu);
         settle?.Invoke(added);
         _interfaces.Add(added);
+        added.DisableIpv6 = _settings.DisableIpv6;
         TellLink(added, StackChange.Added);
         return added;
     }
@@ -224,6 +225,14 @@ public sealed partial class NetworkStack : IAfterLoad
         _routes.Touch();
         TellLink(link, StackChange.Removed);
         return Errno.None;
+    }
+
+    /// <summary>Turns IPv6 off or on, on all interfaces and those to come (net.ipv6.conf.all.disable_ipv6).</summary>
+    public void DisableIpv6(bool off)
+    {
+        _settings.DisableIpv6 = off;
+        foreach (NetworkInterface link in _interfaces)
+            link.DisableIpv6 = off;
     }
 
     /// <summary>Told of changes from now on.</summary>

@@ -62,7 +62,7 @@ public sealed partial class StackSettings
     [Saved(40)] public int UnprivilegedPortStart = 1024;
     [Saved(42)] public int BaseMss = 1024;
 
-    /// <summary>net.ipv6.conf.all.disable_ipv6.</summary>
+    /// <summary>net.ipv6.conf.all.disable_ipv6 and default.disable_ipv6; set by <see cref="NetworkStack.DisableIpv6"/>.</summary>
     [Saved(43)] public bool DisableIpv6;
 
     /// <summary>icmp_ratelimit (ms between two errors to one host), icmp_ratemask (types it is about), icmp_msgs_per_sec and icmp_msgs_burst.</summary>

@@ -75,6 +75,8 @@ public sealed partial class InterfaceGroups
     /// <summary>The interface is up: the groups that every host is in, and reports for the others.</summary>
     internal void OnUp()
     {
+        if (!_link.IsUp)
+            return;
         if (Find(AllHosts) is not { Owners: > 0 })
             JoinOwn(AllHosts);
         if (_link.HasIpv6 && Find(AllNodes) is not { Owners: > 0 })
@@ -102,10 +104,13 @@ public sealed partial class InterfaceGroups
     }
 
     /// <summary>Tells the routers and switches of a link, perhaps another than before, of all memberships.</summary>
-    internal void ReportAll()
+    internal void ReportAll(bool v6Only = false)
     {
         foreach (InterfaceGroup member in _list)
-            member.StartReporting();
+        {
+            if (!v6Only || member.Group.IsV6)
+                member.StartReporting();
+        }
     }
 
     /// <summary>Whether an older version is spoken, for the sake of a router.</summary>
