@@ -30,9 +30,11 @@ public sealed partial class PathMtuCache : IStackTimerTarget, IAfterLoad
             return;
         if (_entries.Count >= MaxEntries)
             _entries.Remove(_entries.MinBy(e => e.Value.Expires).Key);
-        _entries[destination] = (mtu, _stack.Now + (_stack.Settings.PathMtuExpires * 1_000_000_000L));
+        long expires = _stack.Now + (_stack.Settings.PathMtuExpires * 1_000_000_000L);
+        _entries[destination] = (mtu, expires);
         _stack.Routes.Touch();
-        Arm();
+        if (_timer is not { IsArmed: true } || _timer.Deadline > expires)
+            _stack.Timers.Arm(_timer ??= new StackTimer(this), expires);
     }
 
     public void OnTimer(StackTimer timer)

@@ -94,21 +94,18 @@ public sealed partial class RawLayer
     /// <param name="identifier">0 to choose one.</param>
     internal Errno BindPing(RawEndpoint endpoint, ushort identifier, out ushort bound)
     {
-        bound = identifier;
+        bound = 0;
+        ushort found = identifier;
         if (identifier == 0)
         {
             ushort start = (ushort)_stack.NextRandom();
-            for (int i = 0; i <= ushort.MaxValue; i++)
-            {
-                bound = (ushort)(start + i);
-                if (bound != 0 && !IsPingTaken(endpoint, bound))
-                    break;
-                bound = 0;
-            }
+            for (int i = 0; i <= ushort.MaxValue && (found == 0 || IsPingTaken(endpoint, found)); i++)
+                found = (ushort)(start + i);
         }
 
-        if (bound == 0 || IsPingTaken(endpoint, bound))
+        if (found == 0 || IsPingTaken(endpoint, found))
             return Errno.EADDRINUSE;
+        bound = found;
         _pings.Add(endpoint);
         return Errno.None;
     }

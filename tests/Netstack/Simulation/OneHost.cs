@@ -21,7 +21,7 @@ public sealed class OneHost : IDisposable
             });
         }
 
-        Network.RunFor(5 * SimNetwork.Second);
+        Network.RunFor(15 * SimNetwork.Second);
         Wire.Log.Clear();
     }
 
