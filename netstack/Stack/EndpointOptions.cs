@@ -77,7 +77,7 @@ public sealed partial class EndpointOptions
     [Saved(33)] public bool ReceiveErrors;
 
     [Saved(34)] public bool ReceiveErrorsV6;
-    [Saved(35)] public List<GroupMembership> Memberships = [];
+    [Saved(35)] private List<GroupMembership>? _memberships;
 
     /// <summary>UDP: SO_NO_CHECK.</summary>
     [Saved(36)] public bool NoChecksum;
@@ -98,11 +98,14 @@ public sealed partial class EndpointOptions
     {
     }
 
+    /// <summary>Made when it is first asked for: a connection has none.</summary>
+    public List<GroupMembership> Memberships => _memberships ??= [];
+
     /// <summary>What an accepted connection takes over; its owner, inode and memberships are its own.</summary>
     public EndpointOptions Copy()
     {
         var copy = (EndpointOptions)MemberwiseClone();
-        copy.Memberships = [];
+        copy._memberships = null;
         copy.SocketInode = 0;
         return copy;
     }

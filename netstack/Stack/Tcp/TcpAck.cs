@@ -124,7 +124,7 @@ internal static class TcpAck
             TcpOutput.Push(e, TcpMss.Current(e), TcpNagle.Off);
             if (TcpSequence.After(e.Snd.Nxt, e.Cong.HighSeq))
                 return;
-            e.Cong.IsTestingTimeout = false;
+            e.Loss.IsTestingTimeout = false;
         }
 
         TcpRetransmit.SendAllLost(e);
@@ -217,7 +217,8 @@ internal static class TcpAck
             if (segment.Has(TcpFlags.Syn))
             {
                 ack.Flags |= AckFlags.SynAcked;
-                e.Cong.RetransStamp = 0;
+                if (e.HasLost)
+                    e.Loss.RetransStamp = 0;
             }
             else
             {

@@ -60,7 +60,7 @@ internal static class TcpCongestionControl
     public static void OnTransmitStart(TcpEndpoint e) => e.Cubic?.SkipIdle(e);
 
     /// <summary>The window when a reduction turns out to have been needless.</summary>
-    public static uint UndoneWindow(TcpEndpoint e) => Math.Max(e.Cong.Window, e.Cong.PriorWindow);
+    public static uint UndoneWindow(TcpEndpoint e) => Math.Max(e.Cong.Window, e.Loss.PriorWindow);
 
     /// <summary>One segment more for each <paramref name="perSegment"/> acknowledged (RFC 5681 section 3.1).</summary>
     public static void Increase(TcpEndpoint e, uint perSegment, uint acked)

@@ -6,7 +6,10 @@ internal static class TcpCongestionWindow
     public static void Initialize(TcpEndpoint e)
     {
         // RFC 6298 section 5.7 lets the first retransmitted SYN pass; after a second the network is taken to be congested (RFC 5681).
-        e.Cong.Window = e.Stat.Retransmits > 1 && e.Cong.CanUndo ? 1 : (uint)TcpConstants.InitialWindow;
+        e.Cong.Window = e.Stat.Retransmits > 1 && e.HasLost && e.Loss.CanUndo ? 1 : (uint)TcpConstants.InitialWindow;
+
+        // What the handshake's losses made of it tells nothing of the path's capacity.
+        e.Cong.Threshold = TcpConstants.InfiniteThreshold;
         e.Cong.Stamp = e.Now;
         TcpCongestionControl.Initialize(e);
     }
@@ -25,24 +28,24 @@ internal static class TcpCongestionWindow
     {
         ref TcpCongestionState c = ref e.Cong;
         int delta = (int)c.Threshold - e.Snd.InFlight;
-        if (delivered <= 0 || c.PriorWindow == 0)
+        if (delivered <= 0 || e.Loss.PriorWindow == 0)
             return;
-        c.PrrDelivered += (uint)delivered;
+        e.Loss.PrrDelivered += (uint)delivered;
         int count;
         if (delta < 0)
         {
-            count = (int)((((ulong)c.Threshold * c.PrrDelivered) + c.PriorWindow - 1) / c.PriorWindow) - (int)c.PrrOut;
+            count = (int)((((ulong)c.Threshold * e.Loss.PrrDelivered) + e.Loss.PriorWindow - 1) / e.Loss.PriorWindow) - (int)e.Loss.PrrOut;
         }
         else
         {
-            count = Math.Max((int)(c.PrrDelivered - c.PrrOut), delivered);
+            count = Math.Max((int)(e.Loss.PrrDelivered - e.Loss.PrrOut), delivered);
             if ((flags & AckFlags.UnaAdvanced) != 0 && newlyLost == 0)
                 count++;
             count = Math.Min(delta, count);
         }
 
         // On entering, one segment goes in any case.
-        count = Math.Max(count, c.PrrOut != 0 ? 0 : 1);
+        count = Math.Max(count, e.Loss.PrrOut != 0 ? 0 : 1);
         c.Window = (uint)Math.Max(0, e.Snd.InFlight + count);
     }
 
@@ -52,8 +55,8 @@ internal static class TcpCongestionWindow
         c.HighSeq = e.Snd.Nxt;
         c.HasProbe = false;
         c.Count = 0;
-        c.PriorWindow = c.Window;
-        c.PrrDelivered = c.PrrOut = 0;
+        e.Loss.PriorWindow = c.Window;
+        e.Loss.PrrDelivered = e.Loss.PrrOut = 0;
         c.Threshold = TcpCongestionControl.ReducedThreshold(e);
         TcpEcn.QueueReduced(e);
     }
@@ -61,7 +64,7 @@ internal static class TcpCongestionWindow
     public static void EndReduction(TcpEndpoint e)
     {
         ref TcpCongestionState c = ref e.Cong;
-        if (c.Threshold < TcpConstants.InfiniteThreshold && (c.State == TcpLossState.WindowReduction || c.CanUndo))
+        if (c.Threshold < TcpConstants.InfiniteThreshold && (c.State == TcpLossState.WindowReduction || e.Loss.CanUndo))
         {
             c.Window = c.Threshold;
             c.Stamp = e.Now;
@@ -71,10 +74,10 @@ internal static class TcpCongestionWindow
     /// <summary>Congestion without loss: an ECN mark, or the host's own queue is full.</summary>
     public static void EnterReduction(TcpEndpoint e)
     {
-        e.Cong.PriorThreshold = 0;
+        e.Loss.PriorThreshold = 0;
         if (e.Cong.State >= TcpLossState.WindowReduction)
             return;
-        e.Cong.CanUndo = false;
+        e.Loss.CanUndo = false;
         BeginReduction(e);
         SetState(e, TcpLossState.WindowReduction);
     }

@@ -39,7 +39,7 @@ internal static class TcpConstants
     public const int SynLinearTimeouts = 4;
 
     /// <summary>What is charged against buffers for a segment besides its bytes (size of a socket buffer with its head).</summary>
-    public const int SegmentOverhead = 896;
+    public const int SegmentOverhead = 1280;
 
     /// <summary>The longest packet handed to a link that cuts it into segments, less room for headers.</summary>
     public const int MaxSegmentedPayload = 65535 - 320;

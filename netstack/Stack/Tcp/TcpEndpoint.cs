@@ -21,9 +21,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     [Saved(14)] internal TcpExtensions Ext;
     [Saved(15)] internal TcpStatistics Stat;
     [Saved(16)] internal TcpRateState Rate;
-    [Saved(17)] internal TcpSackCache SackCache;
 
     // Made when they are needed.
+    [Saved(17)] private TcpLossRecovery? _loss;
     [Saved(18)] internal TcpSendQueue? SendQueue;
     [Saved(19)] internal TcpReceiveQueue? ReceiveQueue;
     [Saved(20)] internal TcpReassembly? Reassembly;
@@ -64,7 +64,8 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>Interface of a link-local peer.</summary>
     [Saved(42)] internal int ScopeInterface;
 
-    [NotSaved("looked up again")] internal Route Route;
+    [NotSaved("looked up again")] private TcpRoute? _route;
+    [NotSaved("within one call")] internal bool IsWriting;
     [NotSaved("armed again from the deadlines")] private StackTimer? _timer;
 
     internal TcpEndpoint(NetworkStack stack, bool isV6, EndpointOptions options, TcpOptions tcpOptions, TcpCongestionKind kind)
@@ -124,9 +125,17 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>TCP_CONGESTION as getsockopt shows it.</summary>
     public string CongestionControl => TcpCongestionControl.NameOf(CongestionKind);
 
+    /// <summary>State of loss recovery, made when there is none: who only looks asks <see cref="HasLost"/> first.</summary>
+    internal TcpLossRecovery Loss => _loss ??= new TcpLossRecovery();
+
+    internal bool HasLost => _loss is not null;
+
     internal TcpLayer Layer => Stack.Tcp;
 
     internal long Now => Stack.Now;
+
+    /// <summary>The way to the peer; only after <see cref="TryRoute"/>.</summary>
+    internal ref readonly Route Route => ref _route!.Value;
 
     internal TcpTuple Tuple => new(_localAddress, _localPort, _remoteAddress, _remotePort);
 
@@ -361,6 +370,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
 
     // ---- inside the stack ----------------------------------------------------------------------------------------
 
+    /// <summary>All is well again, or begins: nothing of earlier losses counts.</summary>
+    internal void ForgetLosses() => _loss = null;
+
     internal void SetError(Errno error) => PendingError = error;
 
     /// <summary>Tells the socket of data, once there is as much as it wants.</summary>
@@ -375,12 +387,25 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
 
     internal void ConfirmReachability()
     {
-        if (Route.Interface is not null)
-            Stack.Ip.ConfirmReachability(in Route);
+        if (_route is not null)
+            Stack.Ip.ConfirmReachability(in _route.Value);
+    }
+
+    /// <summary>Finds the way to the peer, anew when routes have changed; false, and why, when there is none.</summary>
+    internal bool TryRoute(out Errno error)
+    {
+        error = Errno.None;
+        if (_route is not null && _route.Value.Generation == Stack.Routes.Generation)
+            return true;
+        Result<TcpRoute> found = Layer.FindRoute(_remoteAddress, _localAddress, BoundInterface);
+        error = found.Error;
+        if (found.IsOk)
+            _route = found.Value;
+        return found.IsOk;
     }
 
     /// <summary>The next packet looks for another way.</summary>
-    internal void ForgetRoute() => Route = default;
+    internal void ForgetRoute() => _route = null;
 
     /// <summary>What is out of window is answered only so often (RFC 5961 section 7).</summary>
     internal bool MayAnswerInvalid()
@@ -469,7 +494,7 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
         Ext = default;
         Stat = default;
         Rate = default;
-        SackCache = default;
+        _loss = null;
         UrgentIn = null;
         Cubic = null;
         Probing = null;

@@ -63,7 +63,7 @@ internal static class TcpErrors
         if (mode is PathMtuMode.Interface or PathMtuMode.Omit)
             return;
         e.Stack.Ip.UpdatePathMtu(e.RemoteAddress, mtu);
-        if (!TcpTransmit.TryRoute(e, out _))
+        if (!e.TryRoute(out _))
             return;
         int now = TcpMss.PathMtu(e);
         if (mtu < now)

@@ -69,7 +69,7 @@ internal static class TcpInfo
         info.U32(0);
         info.U16(e.Stat.Timeouts);
         info.U16(e.Stat.TimeoutRecoveries);
-        info.U32(e.Stat.TimeoutMs + (e.Stat.TimeoutSince != 0 ? Since(e, e.Stat.TimeoutSince) : 0));
+        info.U32(e.Stat.TimeoutMs + (e.HasLost && e.Loss.TimeoutSince != 0 ? Since(e, e.Loss.TimeoutSince) : 0));
         return bytes;
     }
 

@@ -13,6 +13,8 @@ public sealed partial class TcpLayer
     [NotSaved("counts within a second")] private long _challengeSecond;
     [NotSaved("counts within a second")] private int _challenges;
     [NotSaved("empty ones only")] private readonly TcpPools _pools = new();
+    [NotSaved("a cache")] private readonly Dictionary<(InetAddress Remote, InetAddress Local, int Interface), TcpRoute> _routes = [];
+    [NotSaved("of the cache")] private int _routeGeneration;
     [NotSaved("told when the stack goes on")] private readonly HashSet<TcpEndpoint> _held = [];
 
     internal TcpLayer(NetworkStack stack)
@@ -165,6 +167,24 @@ public sealed partial class TcpLayer
     }
 
     internal void OnError(in TransportError error) => TcpErrors.OnError(this, in error);
+
+    /// <summary>The way between two addresses; connections between the same two share one.</summary>
+    internal Result<TcpRoute> FindRoute(InetAddress remote, InetAddress local, int boundInterface)
+    {
+        const int MaxRoutes = 4096;
+        if (_routeGeneration != _stack.Routes.Generation || _routes.Count >= MaxRoutes)
+        {
+            _routeGeneration = _stack.Routes.Generation;
+            _routes.Clear();
+        }
+
+        if (_routes.TryGetValue((remote, local, boundInterface), out TcpRoute? known))
+            return known;
+        Result<Route> found = _stack.Ip.FindRoute(remote, local, boundInterface);
+        if (found.IsError)
+            return found.Error;
+        return _routes[(remote, local, boundInterface)] = new TcpRoute(found.Value);
+    }
 
     internal TcpEndpoint? Find(in TcpTuple tuple) => _connections.Find(in tuple);
 

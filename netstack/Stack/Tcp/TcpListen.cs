@@ -74,7 +74,7 @@ internal static class TcpListen
     {
         TcpEndpoint listener = request.Listener, child = MakeChild(request, in segment, in info);
         NetworkStack stack = listener.Stack;
-        if (!TcpTransmit.TryRoute(child, out _))
+        if (!child.TryRoute(out _))
         {
             stack.Counters.ListenDrops++;
             return;
@@ -94,8 +94,6 @@ internal static class TcpListen
         child.Rcv.Copied = child.Rcv.Nxt;
         TcpReceiveWindow.InitializeBuffers(child);
         TcpCongestionWindow.Initialize(child);
-        child.Cong.RetransStamp = 0;
-        child.Cong.CanUndo = false;
         TcpMtuProbe.Initialize(child);
         child.Snd.LastSent = child.Ack.LastData = child.Rcv.LastAck = stack.Now;
         if (child.Options.KeepAlive)

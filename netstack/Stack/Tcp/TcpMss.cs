@@ -35,7 +35,7 @@ internal static class TcpMss
     public static int Current(TcpEndpoint e)
     {
         int mss = e.Snd.Mss;
-        if (TcpTransmit.TryRoute(e, out _))
+        if (e.TryRoute(out _))
         {
             int mtu = PathMtu(e);
             if (mtu != e.Snd.PathMtu)

@@ -67,10 +67,9 @@ internal static class TcpOpen
             return route.Error;
         if (route.Value.Type is RouteType.Broadcast or RouteType.Multicast)
             return Errno.ENETUNREACH;
-        e.Route = route.Value;
         e.RemoteAddress = address;
         e.RemotePort = port;
-        e.LocalAddress = bound.IsAny ? e.Route.Source : bound;
+        e.LocalAddress = bound.IsAny ? route.Value.Source : bound;
         Errno error = TakePort(e);
         if (error != Errno.None)
             return error;

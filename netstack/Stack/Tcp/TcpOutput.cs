@@ -91,7 +91,7 @@ internal static class TcpOutput
         if (sent > 0)
         {
             if (e.Cong.InReduction)
-                e.Cong.PrrOut += (uint)sent;
+                e.Loss.PrrOut += (uint)sent;
             if (force != Force.Probe)
                 TcpTailProbe.Schedule(e, false);
             return false;

@@ -1,7 +1,10 @@
+using System.Runtime.InteropServices;
+
 namespace Netstack.Stack;
 
 /// <summary>State of the delivery rate estimate, shown by TCP_INFO.</summary>
 [Savable("tcp-rate")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpRateState
 {
     /// <summary>When data was last delivered, and when the first of the present flight left.</summary>
@@ -59,7 +62,7 @@ internal static class TcpRate
             rate.AppLimitedUntil = 0;
         if (delivered > 0)
             rate.DeliveredAt = e.Now;
-        if (ack.SamplePriorAt == 0 || e.Cong.IsReneging)
+        if (ack.SamplePriorAt == 0 || (e.HasLost && e.Loss.IsReneging))
             return;
         uint count = e.Cong.Delivered - ack.SamplePriorDelivered;
         long interval = Math.Max(ack.SampleSendPhase, e.Now - ack.SamplePriorAt) / TcpConstants.Microsecond;

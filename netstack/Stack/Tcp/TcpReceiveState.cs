@@ -1,7 +1,10 @@
+using System.Runtime.InteropServices;
+
 namespace Netstack.Stack;
 
 /// <summary>The receive sequence space of a connection (RFC 9293 section 3.3.1) and the sizing of its window.</summary>
 [Savable("tcp-receive-state")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpReceiveState
 {
     [Saved(1)] public uint Nxt;
@@ -38,9 +41,6 @@ internal partial struct TcpReceiveState
     [Saved(14)] public long RttAt;
     [Saved(15)] public uint RttEcho;
 
-    /// <summary>Bytes queued out of order.</summary>
-    [Saved(16)] public int OutOfOrder;
-
     /// <summary>What is left of the promised window.</summary>
     public readonly uint Left
     {
@@ -54,6 +54,7 @@ internal partial struct TcpReceiveState
 
 /// <summary>Delayed acknowledgments (RFC 9293 section 3.8.6.3): when they are due and how long they may wait.</summary>
 [Savable("tcp-delayed-ack")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpDelayedAckState
 {
     [Saved(1)] public TcpAckPending Pending;
@@ -107,6 +108,7 @@ internal enum TcpAckPending : byte
 
 /// <summary>Timestamps and explicit congestion notification (RFC 7323, RFC 3168).</summary>
 [Savable("tcp-extensions")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpExtensions
 {
     [Saved(1)] public bool Timestamps;
@@ -152,6 +154,7 @@ internal enum TcpEcnFlags : byte
 
 /// <summary>Counters shown by TCP_INFO.</summary>
 [Savable("tcp-statistics")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpStatistics
 {
     [Saved(1)] public ulong BytesAcked;
@@ -177,7 +180,6 @@ internal partial struct TcpStatistics
     [Saved(17)] public ushort Timeouts;
     [Saved(18)] public ushort TimeoutRecoveries;
     [Saved(19)] public uint TimeoutMs;
-    [Saved(20)] public long TimeoutSince;
 }
 
 /// <summary>What limits sending; a later one hides an earlier one.</summary>

@@ -13,11 +13,14 @@ internal static class TcpRecovery
 
         // A mark asks for a reduction, which is then not undone.
         if (echo)
-            c.PriorThreshold = 0;
+            e.Loss.PriorThreshold = 0;
         if (CheckReneging(e, ref ack))
             return;
         if (c.State == TcpLossState.Open)
-            c.RetransStamp = 0;
+        {
+            if (e.HasLost)
+                e.Loss.RetransStamp = 0;
+        }
         else if (!TcpSequence.Before(e.Snd.Una, c.HighSeq) && LeaveState(e))
             return;
 
@@ -89,10 +92,10 @@ internal static class TcpRecovery
             return;
 
         // The search for what to send again must not begin above it.
-        if (e.Cong.HasHint ? TcpSequence.Before(segment.Seq, e.Cong.RetransmitHint) : e.Snd.RetransOut >= e.Snd.LostOut)
+        if (e.Loss.HasHint ? TcpSequence.Before(segment.Seq, e.Loss.RetransmitHint) : e.Snd.RetransOut >= e.Snd.LostOut)
         {
-            e.Cong.HasHint = true;
-            e.Cong.RetransmitHint = segment.Seq;
+            e.Loss.HasHint = true;
+            e.Loss.RetransmitHint = segment.Seq;
         }
 
         if (segment.Is(TcpMarks.Lost))
@@ -121,8 +124,8 @@ internal static class TcpRecovery
         MarkTimedOut(e);
         if (c.State <= TcpLossState.Disorder || !TcpSequence.After(c.HighSeq, e.Snd.Una) || (c.State == TcpLossState.Loss && e.Retransmits == 0))
         {
-            c.PriorThreshold = c.CurrentThreshold;
-            c.PriorWindow = c.Window;
+            e.Loss.PriorThreshold = c.CurrentThreshold;
+            e.Loss.PriorWindow = c.Window;
             c.Threshold = TcpCongestionControl.ReducedThreshold(e);
             BeginUndo(e);
         }
@@ -136,18 +139,18 @@ internal static class TcpRecovery
         c.HighSeq = e.Snd.Nxt;
         c.HasProbe = false;
         TcpEcn.QueueReduced(e);
-        c.IsTestingTimeout = e.Stack.Settings.Frto && (isNew || e.Retransmits > 0) && e.Probing is not { IsOut: true };
+        e.Loss.IsTestingTimeout = e.Stack.Settings.Frto && (isNew || e.Retransmits > 0) && e.Probing is not { IsOut: true };
     }
 
     public static void EnterRecovery(TcpEndpoint e, bool echo)
     {
         ref TcpCongestionState c = ref e.Cong;
-        c.PriorThreshold = 0;
+        e.Loss.PriorThreshold = 0;
         BeginUndo(e);
         if (!c.InReduction)
         {
             if (!echo)
-                c.PriorThreshold = c.CurrentThreshold;
+                e.Loss.PriorThreshold = c.CurrentThreshold;
             TcpCongestionWindow.BeginReduction(e);
         }
 
@@ -156,8 +159,8 @@ internal static class TcpRecovery
 
     public static void TryToOpen(TcpEndpoint e, AckFlags flags)
     {
-        if (!AnyRetransmitted(e))
-            e.Cong.RetransStamp = 0;
+        if (e.HasLost && !AnyRetransmitted(e))
+            e.Loss.RetransStamp = 0;
         if ((flags & AckFlags.Echo) != 0)
             TcpCongestionWindow.EnterReduction(e);
         if (e.Cong.State != TcpLossState.WindowReduction)
@@ -188,7 +191,7 @@ internal static class TcpRecovery
                 MarkLost(e, queue[i]);
         }
 
-        e.Cong.HasHint = false;
+        e.Loss.HasHint = false;
         if (e.Snd.LostOut == 0)
             return;
         if (!e.Ext.Sack)
@@ -197,8 +200,8 @@ internal static class TcpRecovery
         {
             e.Cong.HighSeq = e.Snd.Nxt;
             e.Cong.Threshold = e.Cong.CurrentThreshold;
-            e.Cong.PriorThreshold = 0;
-            e.Cong.CanUndo = false;
+            e.Loss.PriorThreshold = 0;
+            e.Loss.CanUndo = false;
             TcpCongestionWindow.SetState(e, TcpLossState.Loss);
         }
 
@@ -207,22 +210,22 @@ internal static class TcpRecovery
 
     public static void EndTimeoutEpisode(TcpEndpoint e)
     {
-        if (e.Stat.TimeoutSince == 0)
+        if (!e.HasLost || e.Loss.TimeoutSince == 0)
             return;
-        e.Stat.TimeoutMs += (uint)((e.Now - e.Stat.TimeoutSince) / TcpConstants.Millisecond);
-        e.Stat.TimeoutSince = 0;
+        e.Stat.TimeoutMs += (uint)((e.Now - e.Loss.TimeoutSince) / TcpConstants.Millisecond);
+        e.Loss.TimeoutSince = 0;
     }
 
     private static void BeginUndo(TcpEndpoint e)
     {
         ref TcpCongestionState c = ref e.Cong;
-        c.UndoMarker = e.Snd.Una;
-        c.CanUndo = true;
-        c.UndoRetrans = e.Snd.RetransOut;
-        if (c.HasProbe && c.ProbeRetransmits)
-            c.UndoRetrans++;
-        if (c.UndoRetrans == 0)
-            c.UndoRetrans = -1;
+        e.Loss.UndoMarker = e.Snd.Una;
+        e.Loss.CanUndo = true;
+        e.Loss.UndoRetrans = e.Snd.RetransOut;
+        if (c.HasProbe && e.Loss.ProbeRetransmits)
+            e.Loss.UndoRetrans++;
+        if (e.Loss.UndoRetrans == 0)
+            e.Loss.UndoRetrans = -1;
     }
 
     private static void MarkTimedOut(TcpEndpoint e)
@@ -233,8 +236,8 @@ internal static class TcpRecovery
         if (reneging)
         {
             e.Snd.SackedOut = 0;
-            e.Cong.IsReneging = true;
-            e.SackCache.IsValid = false;
+            e.Loss.IsReneging = true;
+            e.Loss.Cache.IsValid = false;
         }
         else if (!e.Ext.Sack)
         {
@@ -251,7 +254,7 @@ internal static class TcpRecovery
             MarkLost(e, segment);
         }
 
-        e.Cong.HasHint = false;
+        e.Loss.HasHint = false;
     }
 
     /// <summary>What was to be acknowledged for the state to end has been; true when nothing more is to be done.</summary>
@@ -316,14 +319,14 @@ internal static class TcpRecovery
         bool recovered = !TcpSequence.Before(e.Snd.Una, c.HighSeq);
         if (ack.Is(AckFlags.UnaAdvanced) && TcpUndo.TryLoss(e, false))
             return;
-        if (c.IsTestingTimeout)
+        if (e.Loss.IsTestingTimeout)
         {
             if (ack.Is(AckFlags.OriginalAcked) && TcpUndo.TryLoss(e, true))
                 return;
             if (TcpSequence.After(e.Snd.Nxt, c.HighSeq))
             {
                 if (ack.Is(AckFlags.DataSacked) || duplicates > 0)
-                    c.IsTestingTimeout = false;
+                    e.Loss.IsTestingTimeout = false;
             }
             else if (ack.Is(AckFlags.UnaAdvanced) && !recovered)
             {
@@ -334,7 +337,7 @@ internal static class TcpRecovery
                     return;
                 }
 
-                c.IsTestingTimeout = false;
+                e.Loss.IsTestingTimeout = false;
             }
         }
 

@@ -33,9 +33,9 @@ internal static class TcpRetransmit
         if (e.Retransmits < byte.MaxValue)
             e.Retransmits++;
         e.Stat.Timeouts++;
-        if (e.Stat.TimeoutSince == 0)
+        if (e.Loss.TimeoutSince == 0)
         {
-            e.Stat.TimeoutSince = e.Now;
+            e.Loss.TimeoutSince = e.Now;
             e.Stat.TimeoutRecoveries++;
         }
 
@@ -54,7 +54,7 @@ internal static class TcpRetransmit
         if (e.Snd.PacketsOut == 0)
             return;
         TcpSendQueue queue = e.SendQueue!;
-        int index = e.Cong.HasHint && TcpSequence.After(e.Cong.RetransmitHint, e.Snd.Una) ? queue.Find(e.Cong.RetransmitHint) : 0;
+        int index = e.Loss.HasHint && TcpSequence.After(e.Loss.RetransmitHint, e.Snd.Una) ? queue.Find(e.Loss.RetransmitHint) : 0;
         int most = TcpOutput.MostSegments(e, TcpMss.Current(e));
         bool rearm = false, hole = false;
         for (; index < queue.SentCount; index++)
@@ -62,8 +62,8 @@ internal static class TcpRetransmit
             TcpSegment segment = queue[index];
             if (!hole)
             {
-                e.Cong.HasHint = true;
-                e.Cong.RetransmitHint = segment.Seq;
+                e.Loss.HasHint = true;
+                e.Loss.RetransmitHint = segment.Seq;
             }
 
             int room = (int)e.Cong.Window - e.Snd.InFlight;
@@ -82,7 +82,7 @@ internal static class TcpRetransmit
             if (e.Cong.State != TcpLossState.Loss)
                 e.Stack.Counters.FastRetransmits++;
             if (e.Cong.InReduction)
-                e.Cong.PrrOut += (uint)segment.Count;
+                e.Loss.PrrOut += (uint)segment.Count;
             rearm |= index == 0 && e.SendTimer != TcpSendTimer.Reordering;
         }
 
@@ -100,9 +100,9 @@ internal static class TcpRetransmit
             e.Snd.RetransOut += segment.Count;
         }
 
-        if (e.Cong.RetransStamp == 0)
-            e.Cong.RetransStamp = error == Errno.None ? segment.SentAt : e.Now;
-        e.Cong.UndoRetrans = Math.Max(e.Cong.UndoRetrans, 0) + segment.Count;
+        if (e.Loss.RetransStamp == 0)
+            e.Loss.RetransStamp = error == Errno.None ? segment.SentAt : e.Now;
+        e.Loss.UndoRetrans = Math.Max(e.Loss.UndoRetrans, 0) + segment.Count;
         return error;
     }
 
@@ -113,7 +113,7 @@ internal static class TcpRetransmit
         e.Probing?.Cancel();
         if (TcpSequence.Before(segment.Seq, e.Snd.Una))
             Trim(e, segment);
-        if (!TcpTransmit.TryRoute(e, out Errno noRoute))
+        if (!e.TryRoute(out Errno noRoute))
             return noRoute;
         int mss = TcpMss.Current(e);
         int room = (int)(e.Snd.WindowEnd - segment.Seq);
@@ -183,7 +183,7 @@ internal static class TcpRetransmit
             timeout = us * TcpConstants.Microsecond;
         }
 
-        return e.Now - e.Cong.RetransStamp >= timeout;
+        return e.Now - e.Loss.RetransStamp >= timeout;
     }
 
     /// <summary>Takes acknowledged bytes off the front of a segment.</summary>
@@ -247,7 +247,7 @@ internal static class TcpRetransmit
     {
         if (e.TcpOptions.UserTimeout <= 0)
             return e.Rtt.Rto;
-        long left = (e.TcpOptions.UserTimeout * TcpConstants.Millisecond) - (e.Now - e.Cong.RetransStamp);
+        long left = (e.TcpOptions.UserTimeout * TcpConstants.Millisecond) - (e.Now - e.Loss.RetransStamp);
         return left <= 0 ? TcpConstants.Millisecond : Math.Min(e.Rtt.Rto, left);
     }
 
@@ -256,7 +256,7 @@ internal static class TcpRetransmit
         long most = TcpConstants.MaxRtoUs * TcpConstants.Microsecond * 2;
         if (e.TcpOptions.UserTimeout > 0)
             most = Math.Min(most, e.TcpOptions.UserTimeout * TcpConstants.Millisecond);
-        long since = e.Now - (e.Cong.RetransStamp != 0 ? e.Cong.RetransStamp : head.SentAt);
+        long since = e.Now - (e.Loss.RetransStamp != 0 ? e.Loss.RetransStamp : head.SentAt);
         return e.Now - e.Rcv.LastAck > most && since > most;
     }
 

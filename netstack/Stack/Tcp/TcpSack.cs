@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Netstack.Stack;
 
 /// <summary>What selective acknowledgments say, written into the scoreboard (RFC 2018, RFC 2883, RFC 6675).</summary>
@@ -9,8 +11,8 @@ internal static class TcpSack
         ack.Reorder = e.Snd.Nxt;
         if (e.Snd.SackedOut == 0)
         {
-            e.Cong.HighestSack = e.Snd.Una;
-            e.SackCache.IsValid = false;
+            e.Loss.HighestSack = e.Snd.Una;
+            e.Loss.Cache.IsValid = false;
         }
 
         bool duplicate = CheckDuplicate(e, in options, ackSeq, ref ack);
@@ -38,7 +40,7 @@ internal static class TcpSack
         Sort(blocks[..count], isDuplicateBlock);
         for (int i = 0; i < count; i++)
             MarkBlock(e, blocks[i], isDuplicateBlock[i], ref ack);
-        if (e.Cong.State != TcpLossState.Loss || e.Cong.CanUndo)
+        if (e.Cong.State != TcpLossState.Loss || e.Loss.CanUndo)
             CheckReordering(e, ack.Reorder);
     }
 
@@ -56,7 +58,7 @@ internal static class TcpSack
     }
 
     /// <summary>Sequence after the highest selectively acknowledged segment; Una when there is none.</summary>
-    public static uint HighestSequence(TcpEndpoint e) => e.Snd.SackedOut == 0 || TcpSequence.Before(e.Cong.HighestSack, e.Snd.Una) ? e.Snd.Una : e.Cong.HighestSack;
+    public static uint HighestSequence(TcpEndpoint e) => e.Snd.SackedOut == 0 || TcpSequence.Before(e.Loss.HighestSack, e.Snd.Una) ? e.Snd.Una : e.Loss.HighestSack;
 
     private static void Sort(Span<SackBlock> blocks, Span<bool> duplicates)
     {
@@ -81,8 +83,8 @@ internal static class TcpSack
         if (segments == 0)
             return false;
         ref TcpCongestionState c = ref e.Cong;
-        if (c.CanUndo && c.UndoRetrans > 0 && !TcpSequence.After(first.End, ack.PriorUna) && TcpSequence.After(first.End, c.UndoMarker))
-            c.UndoRetrans = Math.Max(0, c.UndoRetrans - segments);
+        if (e.Loss.CanUndo && e.Loss.UndoRetrans > 0 && !TcpSequence.After(first.End, ack.PriorUna) && TcpSequence.After(first.End, e.Loss.UndoMarker))
+            e.Loss.UndoRetrans = Math.Max(0, e.Loss.UndoRetrans - segments);
         return true;
     }
 
@@ -96,7 +98,7 @@ internal static class TcpSack
         uint segments = 1;
         if (length > e.Snd.Mss)
             segments = (length + (uint)e.Snd.Mss - 1) / (uint)e.Snd.Mss;
-        else if (e.Cong.HasProbe && e.Cong.ProbeHighSeq == block.End)
+        else if (e.Cong.HasProbe && e.Loss.ProbeHighSeq == block.End)
             ack.Flags |= AckFlags.ProbeDuplicate;
         e.Stat.DuplicateSacks += segments;
 
@@ -119,13 +121,13 @@ internal static class TcpSack
             return false;
         if (TcpSequence.After(block.Start, e.Snd.Una))
             return true;
-        if (!isDuplicate || !e.Cong.CanUndo)
+        if (!isDuplicate || !e.Loss.CanUndo)
             return false;
         if (TcpSequence.After(block.End, e.Snd.Una))
             return false;
-        if (!TcpSequence.Before(block.Start, e.Cong.UndoMarker))
+        if (!TcpSequence.Before(block.Start, e.Loss.UndoMarker))
             return true;
-        return TcpSequence.After(block.End, e.Cong.UndoMarker) && !TcpSequence.Before(block.Start, block.End - e.Snd.MaxWindow);
+        return TcpSequence.After(block.End, e.Loss.UndoMarker) && !TcpSequence.Before(block.Start, block.End - e.Snd.MaxWindow);
     }
 
     private static void MarkBlock(TcpEndpoint e, SackBlock block, bool isDuplicate, ref TcpAckContext ack)
@@ -148,7 +150,7 @@ internal static class TcpSack
                 continue;
             queue.Unlink(segment);
             if (TcpSequence.After(segment.End, HighestSequence(e)))
-                e.Cong.HighestSack = segment.End;
+                e.Loss.HighestSack = segment.End;
         }
     }
 
@@ -156,7 +158,7 @@ internal static class TcpSack
     private static int SkipKnown(TcpEndpoint e, TcpSendQueue queue, ref SackBlock block)
     {
         int index = queue.Find(block.Start);
-        ref TcpSackCache cache = ref e.SackCache;
+        ref TcpSackCache cache = ref e.Loss.Cache;
         if (cache.IsValid && !TcpSequence.After(cache.Start, block.Start) && TcpSequence.After(cache.End, block.Start))
             index = queue.Find(TcpSequence.Min(cache.End, block.End));
         if (!cache.IsValid || block.End - block.Start >= cache.End - cache.Start)
@@ -201,8 +203,8 @@ internal static class TcpSack
         int count = segment.Count;
         if (isDuplicate && segment.Is(TcpMarks.AnyRetransmit))
         {
-            if (c.CanUndo && c.UndoRetrans > 0 && TcpSequence.After(segment.End, c.UndoMarker))
-                c.UndoRetrans = Math.Max(0, c.UndoRetrans - count);
+            if (e.Loss.CanUndo && e.Loss.UndoRetrans > 0 && TcpSequence.After(segment.End, e.Loss.UndoMarker))
+                e.Loss.UndoRetrans = Math.Max(0, e.Loss.UndoRetrans - count);
             if (segment.Is(TcpMarks.Sacked) && TcpSequence.Before(segment.Seq, ack.Reorder))
                 ack.Reorder = segment.Seq;
         }
@@ -259,6 +261,7 @@ internal static class TcpSack
 
 /// <summary>The largest block that was written into the scoreboard, whose segments need not be looked at again.</summary>
 [Savable("tcp-sack-cache")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpSackCache
 {
     [Saved(1)] public bool IsValid;

@@ -23,7 +23,8 @@ internal static class TcpSendBuffer
         TcpRate.CheckAppLimited(e);
         bool urgent = (flags & TcpSendFlags.Urgent) != 0;
         int mss = TcpMss.Current(e), goal = TcpMss.SizeGoal(e, mss, urgent);
-        bool begins = true;
+        bool begins = !e.IsWriting;
+        e.IsWriting = (flags & TcpSendFlags.Continues) != 0;
         while (bytes.Length > 0)
         {
             TcpSegment tail = Tail(e) is { } last && last.Length < goal ? last : NewTail(e);
@@ -65,7 +66,7 @@ internal static class TcpSendBuffer
     {
         (e.SendQueue ??= e.Layer.Pools.NewSendQueue()).Add(segment);
         e.Snd.Queued += segment.Length + TcpConstants.SegmentOverhead;
-        if (e.Stat.Limit == TcpLimit.None)
+        if (e.Stat.Limit == TcpLimit.None && !segment.Has(TcpFlags.Syn))
             TcpLimits.Start(e, TcpLimit.Busy);
     }
 

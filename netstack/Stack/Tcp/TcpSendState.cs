@@ -1,7 +1,10 @@
+using System.Runtime.InteropServices;
+
 namespace Netstack.Stack;
 
 /// <summary>The send sequence space of a connection (RFC 9293 section 3.3.1) and what of it is in the network.</summary>
 [Savable("tcp-send-state")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpSendState
 {
     /// <summary>Oldest unacknowledged, next to send, and end of what the application wrote.</summary>
@@ -65,6 +68,7 @@ internal partial struct TcpSendState
 
 /// <summary>The round-trip estimator (RFC 6298 with the refinements of Linux: variance over one round trip, floor of 200 ms). In µs.</summary>
 [Savable("tcp-rtt")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpRtt
 {
     /// <summary>Eight times the smoothed time; 0 before the first sample.</summary>
@@ -160,8 +164,9 @@ internal partial struct TcpRtt
     }
 }
 
-/// <summary>Congestion window, loss recovery and undo of a connection (RFC 5681, 6937, 6582, 5682).</summary>
+/// <summary>Congestion window and state of loss recovery of a connection (RFC 5681).</summary>
 [Savable("tcp-congestion-state")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpCongestionState
 {
     /// <summary>Congestion window and slow-start threshold in segments.</summary>
@@ -184,51 +189,19 @@ internal partial struct TcpCongestionState
     /// <summary>Where the present recovery ends.</summary>
     [Saved(10)] public uint HighSeq;
 
-    [Saved(11)] public uint PriorWindow;
-    [Saved(12)] public uint PriorThreshold;
-    [Saved(13)] public uint PrrDelivered;
-    [Saved(14)] public uint PrrOut;
-
-    /// <summary>Una when recovery began, valid when <see cref="CanUndo"/>.</summary>
-    [Saved(15)] public uint UndoMarker;
-
-    [Saved(16)] public bool CanUndo;
-
-    /// <summary>Retransmissions not yet known to be needless; -1 for none yet.</summary>
-    [Saved(17)] public int UndoRetrans;
-
-    /// <summary>When the first retransmission since all was well left; 0 for none.</summary>
-    [Saved(18)] public long RetransStamp;
-
     /// <summary>Degree of reordering in segments, and how often it was seen.</summary>
-    [Saved(19)] public int Reordering;
+    [Saved(11)] public int Reordering;
 
-    [Saved(20)] public uint ReorderSeen;
+    [Saved(12)] public uint ReorderSeen;
 
-    /// <summary>Nxt when the loss probe left; 0-valued flag in <see cref="HasProbe"/>.</summary>
-    [Saved(21)] public uint ProbeHighSeq;
-
-    [Saved(22)] public bool HasProbe;
-    [Saved(23)] public bool ProbeRetransmits;
-
-    /// <summary>F-RTO is deciding whether the timeout was spurious (RFC 5682).</summary>
-    [Saved(24)] public bool IsTestingTimeout;
-
-    [Saved(25)] public bool IsReneging;
-
-    /// <summary>Sequence after the highest selectively acknowledged segment, while there is one.</summary>
-    [Saved(26)] public uint HighestSack;
-
-    /// <summary>Where the search for lost segments goes on, when <see cref="HasHint"/>.</summary>
-    [Saved(27)] public uint RetransmitHint;
-
-    [Saved(28)] public bool HasHint;
+    /// <summary>A loss probe is out and nothing has told yet what became of it.</summary>
+    [Saved(13)] public bool HasProbe;
 
     /// <summary>Segments delivered, marked by ECN, and lost, over the connection's life.</summary>
-    [Saved(29)] public uint Delivered;
+    [Saved(14)] public uint Delivered;
 
-    [Saved(30)] public uint DeliveredMarked;
-    [Saved(31)] public uint Lost;
+    [Saved(15)] public uint DeliveredMarked;
+    [Saved(16)] public uint Lost;
 
     public readonly bool InSlowStart => Window < Threshold;
 
@@ -240,6 +213,7 @@ internal partial struct TcpCongestionState
 
 /// <summary>RACK (RFC 8985 section 5.2).</summary>
 [Savable("tcp-rack")]
+[StructLayout(LayoutKind.Auto)]
 internal partial struct TcpRackState
 {
     /// <summary>When the most recently sent segment that was delivered left, and its end.</summary>

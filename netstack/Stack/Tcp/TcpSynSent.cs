@@ -6,6 +6,12 @@ internal static class TcpSynSent
     /// <summary>Sends the SYN. Addresses and ports are set and the endpoint is in the table.</summary>
     public static Errno Start(TcpEndpoint e)
     {
+        if (!e.TryRoute(out Errno noRoute))
+        {
+            TcpClose.Done(e);
+            return noRoute;
+        }
+
         StackSettings settings = e.Stack.Settings;
         ref TcpSendState snd = ref e.Snd;
         snd.MssClamp = 0xffff;
@@ -30,8 +36,6 @@ internal static class TcpSynSent
         e.Rcv.Nxt = e.Rcv.Wup = e.Rcv.Copied = 0;
         e.Rtt = new TcpRtt { RtoUs = TcpConstants.InitialRtoUs };
         e.Retransmits = 0;
-        e.Cong.RetransStamp = 0;
-        e.Cong.CanUndo = false;
         if (settings.Ecn == 1)
             e.Ext.Ecn = TcpEcnFlags.Ok;
         e.Stack.Counters.TcpActiveOpens++;
@@ -46,7 +50,7 @@ internal static class TcpSynSent
         e.SendQueue!.Advance();
         snd.PacketsOut = 1;
         snd.Nxt = snd.WriteSeq;
-        e.Cong.RetransStamp = e.Now;
+        e.Loss.RetransStamp = e.Now;
         if (error is not (Errno.None or Errno.ENOBUFS))
         {
             TcpClose.Done(e);
@@ -75,7 +79,7 @@ internal static class TcpSynSent
                 return false;
             }
 
-            if (e.Ext.Saw && e.Ext.Echo != 0 && !TcpSequence.Between(e.Ext.Echo, TcpUndo.ToClock(e.Cong.RetransStamp), TcpTransmit.TimestampClock(e)))
+            if (e.Ext.Saw && e.Ext.Echo != 0 && !TcpSequence.Between(e.Ext.Echo, TcpUndo.ToClock(e.Loss.RetransStamp), TcpTransmit.TimestampClock(e)))
                 return false;
             if (segment.Has(TcpFlags.Rst))
                 TcpReset.OnReset(e);
@@ -98,7 +102,7 @@ internal static class TcpSynSent
     public static void OnCrossedAcknowledged(TcpEndpoint e, in TcpSegmentIn segment)
     {
         e.Cong.Delivered++;
-        e.Cong.RetransStamp = 0;
+        e.Loss.RetransStamp = 0;
         e.Rcv.Copied = e.Rcv.Nxt;
         e.Snd.Una = segment.Header.Acknowledgment;
         e.Snd.Window = (uint)segment.Header.Window << e.Snd.Scale;
@@ -188,6 +192,7 @@ internal static class TcpSynSent
         e.Rcv.LastAck = e.Now;
         TcpReceiveWindow.InitializeBuffers(e);
         TcpCongestionWindow.Initialize(e);
+        e.ForgetLosses();
         TcpMtuProbe.Initialize(e);
         e.Snd.LastSent = e.Now;
         e.Ack.LastData = e.Now;

@@ -85,3 +85,9 @@ internal sealed partial class TcpTable
         }
     }
 }
+
+/// <summary>A route that connections share; not saved, since it is looked up again.</summary>
+internal sealed class TcpRoute(Route route)
+{
+    public readonly Route Value = route;
+}

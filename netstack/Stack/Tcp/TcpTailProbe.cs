@@ -33,7 +33,7 @@ internal static class TcpTailProbe
         if (!e.Cong.HasProbe && TrySend(e))
         {
             e.Cong.HasProbe = true;
-            e.Cong.ProbeHighSeq = e.Snd.Nxt;
+            e.Loss.ProbeHighSeq = e.Snd.Nxt;
             e.Stack.Counters.LossProbes++;
             e.SendTimer = TcpSendTimer.None;
         }
@@ -45,13 +45,13 @@ internal static class TcpTailProbe
     public static void OnAck(TcpEndpoint e, uint ack, AckFlags flags)
     {
         ref TcpCongestionState c = ref e.Cong;
-        if (TcpSequence.Before(ack, c.ProbeHighSeq))
+        if (TcpSequence.Before(ack, e.Loss.ProbeHighSeq))
             return;
-        if (!c.ProbeRetransmits || (flags & AckFlags.ProbeDuplicate) != 0)
+        if (!e.Loss.ProbeRetransmits || (flags & AckFlags.ProbeDuplicate) != 0)
         {
             c.HasProbe = false;
         }
-        else if (TcpSequence.After(ack, c.ProbeHighSeq))
+        else if (TcpSequence.After(ack, e.Loss.ProbeHighSeq))
         {
             TcpCongestionWindow.BeginReduction(e);
             TcpCongestionWindow.SetState(e, TcpLossState.WindowReduction);
@@ -68,7 +68,7 @@ internal static class TcpTailProbe
     {
         TcpSendQueue queue = e.SendQueue!;
         int mss = TcpMss.Current(e);
-        e.Cong.ProbeRetransmits = false;
+        e.Loss.ProbeRetransmits = false;
         if (queue.SendHead is { } head && TcpOutput.FitsWindow(e, head, mss))
         {
             int before = e.Snd.PacketsOut;
@@ -84,7 +84,7 @@ internal static class TcpTailProbe
             segment = TcpOutput.Split(e, queue, last, (segment.Count - 1) * mss, mss);
         if (TcpRetransmit.SendAgain(e, segment, 1) != Errno.None)
             return false;
-        e.Cong.ProbeRetransmits = true;
+        e.Loss.ProbeRetransmits = true;
         return true;
     }
 }

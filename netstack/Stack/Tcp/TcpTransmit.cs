@@ -12,9 +12,12 @@ internal static class TcpTransmit
     /// <summary>Sends a segment of the queue, the first time or again. ENOBUFS: the host itself had no room.</summary>
     public static Errno Send(TcpEndpoint e, TcpSegment segment)
     {
+        TcpFlags flags = segment.Flags | (segment.Has(TcpFlags.Syn) && e.State == TcpState.SynSent ? TcpFlags.None : TcpFlags.Ack);
+
+        // A batch is worth delivering at once.
         if (segment.Count > 1)
-            segment.Flags |= TcpFlags.Psh;
-        TcpHeader header = MakeHeader(e, segment.Seq, segment.Flags | (segment.Has(TcpFlags.Syn) && e.State == TcpState.SynSent ? TcpFlags.None : TcpFlags.Ack));
+            flags |= TcpFlags.Psh;
+        TcpHeader header = MakeHeader(e, segment.Seq, flags);
         TcpHeaderOptions options = MakeOptions(e, segment.Has(TcpFlags.Syn));
         byte tos = Mark(e, segment, ref header);
         Errno error = SendPacket(e, ref header, in options, segment, tos);
@@ -73,24 +76,6 @@ internal static class TcpTransmit
 
     /// <summary>The clock of this connection's timestamps (RFC 7323 section 5.4): milliseconds.</summary>
     public static uint TimestampClock(TcpEndpoint e) => (uint)(e.Now / TcpConstants.Millisecond);
-
-    /// <summary>The way to the peer, looked up again when routes have changed. Null: there is none, <paramref name="error"/> says why.</summary>
-    public static bool TryRoute(TcpEndpoint e, out Errno error)
-    {
-        error = Errno.None;
-        NetworkStack stack = e.Stack;
-        if (e.Route.Interface is not null && e.Route.Generation == stack.Routes.Generation)
-            return true;
-        Result<Route> found = stack.Ip.FindRoute(e.RemoteAddress, e.LocalAddress, e.BoundInterface);
-        if (!found.IsOk)
-        {
-            error = found.Error;
-            return false;
-        }
-
-        e.Route = found.Value;
-        return true;
-    }
 
     public static byte TypeOfService(TcpEndpoint e) => (byte)((e.RemoteAddress.IsV4 ? e.Options.TypeOfService : e.Options.TrafficClass) & ~3);
 
@@ -215,7 +200,7 @@ internal static class TcpTransmit
 
     private static Errno SendPacket(TcpEndpoint e, ref TcpHeader header, in TcpHeaderOptions options, TcpSegment? segment, byte tos)
     {
-        if (!TryRoute(e, out Errno error))
+        if (!e.TryRoute(out Errno error))
             return error;
         header.Length = TcpHeader.MinLength + options.Length(header.Has(TcpFlags.Syn));
         int length = segment?.Length ?? 0;

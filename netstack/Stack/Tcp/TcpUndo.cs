@@ -13,14 +13,14 @@ internal static class TcpUndo
         if (IsHeld(e))
             return true;
         TcpCongestionWindow.SetState(e, TcpLossState.Open);
-        e.Cong.IsReneging = false;
+        e.Loss.IsReneging = false;
         return false;
     }
 
     /// <summary>Every retransmission was reported as a duplicate.</summary>
     public static bool TryDuplicates(TcpEndpoint e)
     {
-        if (!e.Cong.CanUndo || e.Cong.UndoRetrans != 0)
+        if (!e.HasLost || !e.Loss.CanUndo || e.Loss.UndoRetrans != 0)
             return false;
         e.Rack.Persist = (byte)Math.Min(TcpConstants.RackPersistRounds, e.Rack.Persist + 1);
         Undo(e, false);
@@ -39,7 +39,7 @@ internal static class TcpUndo
         if (spurious || e.Ext.Sack)
         {
             TcpCongestionWindow.SetState(e, TcpLossState.Open);
-            e.Cong.IsReneging = false;
+            e.Loss.IsReneging = false;
         }
 
         return true;
@@ -48,13 +48,13 @@ internal static class TcpUndo
     /// <summary>A partial acknowledgment that was of an original; true when nothing is to be marked lost for now.</summary>
     public static bool TryPartial(TcpEndpoint e, uint priorUna)
     {
-        if (!e.Cong.CanUndo || !WasDelayed(e))
+        if (!e.Loss.CanUndo || !WasDelayed(e))
             return false;
         TcpSack.CheckReordering(e, priorUna);
         if (e.Snd.RetransOut > 0)
             return true;
         if (!TcpRecovery.AnyRetransmitted(e))
-            e.Cong.RetransStamp = 0;
+            e.Loss.RetransStamp = 0;
         Undo(e, true);
         TcpRecovery.TryKeepOpen(e);
         return false;
@@ -63,17 +63,17 @@ internal static class TcpUndo
     /// <summary>The SYN was retransmitted and its original was answered.</summary>
     public static void TrySpuriousSyn(TcpEndpoint e)
     {
-        if (e.Cong.CanUndo && e.Cong.RetransStamp != 0 && e.Ext.Saw && e.Ext.Echo != 0 && (int)(e.Ext.Echo - ToClock(e.Cong.RetransStamp)) < 0)
-            e.Cong.CanUndo = false;
+        if (e.HasLost && e.Loss.CanUndo && e.Loss.RetransStamp != 0 && e.Ext.Saw && e.Ext.Echo != 0 && (int)(e.Ext.Echo - ToClock(e.Loss.RetransStamp)) < 0)
+            e.Loss.CanUndo = false;
     }
 
     public static uint ToClock(long time) => (uint)(time / TcpConstants.Millisecond);
 
-    private static bool MayUndo(TcpEndpoint e) => e.Cong.CanUndo && (e.Cong.UndoRetrans == 0 || WasDelayed(e));
+    private static bool MayUndo(TcpEndpoint e) => e.Loss.CanUndo && (e.Loss.UndoRetrans == 0 || WasDelayed(e));
 
     /// <summary>What was just acknowledged left before the first retransmission did.</summary>
     private static bool WasDelayed(TcpEndpoint e) =>
-        e.Cong.RetransStamp != 0 && e.Ext.Saw && e.Ext.Echo != 0 && (int)(e.Ext.Echo - ToClock(e.Cong.RetransStamp)) < 0;
+        e.Loss.RetransStamp != 0 && e.Ext.Saw && e.Ext.Echo != 0 && (int)(e.Ext.Echo - ToClock(e.Loss.RetransStamp)) < 0;
 
     /// <summary>Without SACK the state is held until something above is acknowledged, so that late duplicates do not begin it again (RFC 6582).</summary>
     private static bool IsHeld(TcpEndpoint e)
@@ -81,7 +81,7 @@ internal static class TcpUndo
         if (e.Snd.Una != e.Cong.HighSeq || e.Ext.Sack)
             return false;
         if (!TcpRecovery.AnyRetransmitted(e))
-            e.Cong.RetransStamp = 0;
+            e.Loss.RetransStamp = 0;
         return true;
     }
 
@@ -95,21 +95,21 @@ internal static class TcpUndo
                 queue[i].Marks &= ~TcpMarks.Lost;
             queue?.RebuildOrder();
             e.Snd.LostOut = 0;
-            c.HasHint = false;
+            e.Loss.HasHint = false;
         }
 
-        if (c.PriorThreshold != 0)
+        if (e.Loss.PriorThreshold != 0)
         {
             c.Window = TcpCongestionControl.UndoneWindow(e);
-            if (c.PriorThreshold > c.Threshold)
+            if (e.Loss.PriorThreshold > c.Threshold)
             {
-                c.Threshold = c.PriorThreshold;
+                c.Threshold = e.Loss.PriorThreshold;
                 TcpEcn.WithdrawReduced(e);
             }
         }
 
         c.Stamp = e.Now;
-        c.CanUndo = false;
+        e.Loss.CanUndo = false;
         e.Rack.Advanced = true;
     }
 }

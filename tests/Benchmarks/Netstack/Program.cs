@@ -58,6 +58,8 @@ foreach ((string name, int size, bool offloads) in new[] { ("UDP between stacks,
     });
 }
 
+return Benchmarks.Netstack.TcpBenchmarks.Report() ? 0 : 1;
+
 static void Measure(string name, Action action)
 {
     const int rounds = 7;
