@@ -90,7 +90,8 @@ public sealed class TcpPair : IDisposable
     public TcpPair(int seed = 1, LinkConditions? conditions = null, bool isV6 = false, bool offloads = false, Action<NetworkStack>? settings = null, Action<TcpEndpoint>? setUp = null, [System.Runtime.CompilerServices.CallerMemberName] string name = "")
     {
         Net = new SimNetwork(seed, name);
-        Wire = Net.AddSegment(conditions ?? new LinkConditions());
+        conditions ??= new LinkConditions();
+        Wire = Net.AddSegment(new LinkConditions { Delay = conditions.Delay });
         A = Net.AddHost("a");
         B = Net.AddHost("b");
         settings?.Invoke(A.Stack);
@@ -103,8 +104,12 @@ public sealed class TcpPair : IDisposable
         Listener = B.Listen(AddressB, Port, setUp: setUp);
         Client = A.Connect(AddressB, Port, setUp);
         Server = null!;
-        Assert.True(Net.RunUntil(() => Listener.AcceptQueue.Waiting > 0 && Client.State == TcpState.Established, 600 * SimNetwork.Second));
+        Assert.True(Net.RunUntil(() => Listener.AcceptQueue.Waiting > 0 && Client.State == TcpState.Established, 600 * SimNetwork.Second), $"seed {seed}: {Client.State} {Client.PendingError}");
         Server = B.Do(_ => Listener.Accept())!;
+
+        // What else hosts say when they come up, and how they find each other, is over before the network gets worse.
+        Net.RunFor(10 * SimNetwork.Second);
+        Wire.Conditions = conditions;
     }
 
     public SimNetwork Net { get; }
