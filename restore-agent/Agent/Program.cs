@@ -45,7 +45,9 @@ foreach (string folder in (string[])[folders.Work, folders.Logs])
 }
 
 File.Delete(folders.HttpSocket);
-WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(args);
+
+// Without this the host would watch every folder below the working directory, which is often "/", for changes of its settings.
+WebApplicationBuilder builder = WebApplication.CreateSlimBuilder([.. args, "--hostBuilder:reloadConfigOnChange=false"]);
 builder.Logging.ClearProviders().AddSimpleConsole(o => (o.SingleLine, o.TimestampFormat) = (true, "yyyy-MM-ddTHH:mm:ss.fffZ ")).SetMinimumLevel(LogLevel.Warning);
 builder.WebHost.ConfigureKestrel(kestrel =>
 {
