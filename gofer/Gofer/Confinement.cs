@@ -69,7 +69,7 @@ internal static class Confinement
         if (error != Errno.None)
             return error;
         return new SeccompFilter()
-            .Allow(Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs)
+            .Allow(Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs, Sysno.flistxattr, Sysno.fgetxattr)
             .AllowRuntime()
             .Install();
     }

@@ -111,6 +111,16 @@ public sealed class TreeServer : IDisposable
                     break;
                 }
 
+            case GoferOperation.ListAttributes:
+                {
+                    uint directory = request.U32();
+                    string name = request.Text(GoferLimits.MaxName);
+                    if (!request.IsComplete)
+                        return false;
+                    error = ListAttributes(directory, name, ref reply);
+                    break;
+                }
+
             case GoferOperation.StatFs:
                 if (!request.IsComplete)
                     return false;
@@ -261,6 +271,41 @@ public sealed class TreeServer : IDisposable
 
         descriptor = opened;
         reply.Attributes(attributes);
+        return Errno.None;
+    }
+
+    private Errno ListAttributes(uint directory, string name, ref FrameWriter reply)
+    {
+        if (!_handles.TryGet(directory, out int parent))
+            return Errno.ESTALE;
+        if (name.Length > 0 && !GoferLimits.IsEntryName(name))
+            return Errno.EINVAL;
+        Errno error = Stat(parent, name, out NodeAttributes attributes);
+        if (error != Errno.None)
+            return error;
+        if ((attributes.Mode & S.IFMT) is not (S.IFREG or S.IFDIR))
+            return Errno.EOPNOTSUPP;
+        if (!HostFile.OpenAt2(parent, name.Length == 0 ? "." : name, ONoFollow | ONonBlock | ONoCtty | HostFile.OCloexec, 0, ResolveConfined).TryGet(out int open, out error))
+            return error;
+        int header = reply.Length;
+        reply.U32(0);
+        uint count = 0;
+        if (HostFile.ListExtendedAttributes(open).TryGet(out string[]? names, out error))
+        {
+            foreach (string attribute in names)
+            {
+                if (count == GoferLimits.MaxAttributes || !GoferLimits.IsShownAttribute(attribute) || !HostFile.GetExtendedAttribute(open, attribute).TryGet(out byte[]? value, out _))
+                    continue;
+                if (reply.Length + attribute.Length + value.Length + 16 > GoferLimits.MaxFrame)
+                    break;
+                reply.Text(attribute);
+                reply.Bytes(value);
+                count++;
+            }
+        }
+
+        HostFile.Close(open);
+        reply.Patch32(header, count);
         return Errno.None;
     }
 

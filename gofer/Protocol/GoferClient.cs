@@ -120,6 +120,31 @@ public sealed class GoferClient : IDisposable
         return Break();
     }
 
+    /// <summary>The extended attributes of a regular file or directory that a sandbox may see.</summary>
+    public Result<List<KeyValuePair<string, byte[]>>> ListExtendedAttributes(uint directory, string name)
+    {
+        var request = Begin(GoferOperation.ListAttributes);
+        request.U32(directory);
+        request.Text(name);
+        Errno error = Call(request.Finish(), false, out FrameReader reply, out _);
+        if (error != Errno.None)
+            return error;
+        uint count = reply.U32();
+        if (count > GoferLimits.MaxAttributes)
+            return Break();
+        var attributes = new List<KeyValuePair<string, byte[]>>();
+        for (uint i = 0; i < count && !reply.IsBad; i++)
+        {
+            string attribute = reply.Text(GoferLimits.MaxName);
+            byte[] value = reply.Bytes(GoferLimits.MaxAttribute);
+            if (!GoferLimits.IsShownAttribute(attribute))
+                return Break();
+            attributes.Add(new KeyValuePair<string, byte[]>(attribute, value));
+        }
+
+        return reply.IsComplete ? attributes : Break();
+    }
+
     public Errno Forget(ReadOnlySpan<uint> handles)
     {
         var request = Begin(GoferOperation.Forget);

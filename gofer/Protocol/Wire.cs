@@ -22,6 +22,10 @@ public enum GoferOperation : byte
 
     /// <summary>Nothing → block size (u32), blocks, free blocks, files, free files (u64).</summary>
     StatFs = 5,
+
+    /// <summary>Directory handle, name (empty: the directory itself) of a regular file or directory → count (u32), then each attribute that a sandbox may see: name, value
+    /// (u32 length, bytes).</summary>
+    ListAttributes = 6,
 }
 
 /// <summary>Bounds that both sides keep to and check.</summary>
@@ -37,6 +41,12 @@ public static class GoferLimits
 
     /// <summary>Where a directory reply stops taking entries.</summary>
     public const int DirectoryReply = 128 * 1024;
+
+    /// <summary>Extended attributes of one file, and bytes of a value (XATTR_SIZE_MAX).</summary>
+    public const int MaxAttributes = 1024, MaxAttribute = 65536;
+
+    /// <summary>Whether an extended attribute is handed out: those of users, and file capabilities. The rest is the host's own affair.</summary>
+    public static bool IsShownAttribute(string name) => name.StartsWith("user.", StringComparison.Ordinal) || name == "security.capability";
 
     /// <summary>The handle of the tree's root.</summary>
     public const uint RootHandle = 1;
@@ -100,6 +110,14 @@ public ref struct FrameWriter(Span<byte> buffer)
         _length += 2 + value.Length;
     }
 
+    /// <summary>Bytes behind their length.</summary>
+    public void Bytes(ReadOnlySpan<byte> value)
+    {
+        U32((uint)value.Length);
+        value.CopyTo(_buffer[_length..]);
+        _length += value.Length;
+    }
+
     public void Attributes(in NodeAttributes value)
     {
         U64(value.Inode);
@@ -156,6 +174,15 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
             IsBad = true;
         ReadOnlySpan<byte> text = Take(length);
         return text.IsEmpty ? "" : Encoding.Latin1.GetString(text);
+    }
+
+    /// <summary>Bytes behind their length; bad when more than <paramref name="limit"/>.</summary>
+    public byte[] Bytes(int limit)
+    {
+        uint length = U32();
+        if (length > limit)
+            IsBad = true;
+        return IsBad ? [] : Take((int)length).ToArray();
     }
 
     public NodeAttributes Attributes()

@@ -211,6 +211,36 @@ public static unsafe class HostFile
         return length < 0 ? (Errno)(-length) : Encoding.Latin1.GetString(target, (int)length);
     }
 
+    /// <summary>flistxattr(2).</summary>
+    public static Result<string[]> ListExtendedAttributes(int descriptor)
+    {
+        const int most = 65536;
+        byte[] names = new byte[most];
+        fixed (byte* buffer = names)
+        {
+            // SAFETY: the kernel writes at most the length given.
+            long length = HostSyscall.Call(Sysno.flistxattr, descriptor, (long)buffer, most);
+            return length < 0 ? (Errno)(-length) : Encoding.Latin1.GetString(names, 0, (int)length).Split('\0', StringSplitOptions.RemoveEmptyEntries);
+        }
+    }
+
+    /// <summary>fgetxattr(2).</summary>
+    public static Result<byte[]> GetExtendedAttribute(int descriptor, string name)
+    {
+        const int most = 65536;
+        byte* path = stackalloc byte[HostPath.MaxLength];
+        Errno error = HostPath.Encode(name, new Span<byte>(path, HostPath.MaxLength));
+        if (error != Errno.None)
+            return error;
+        byte[] value = new byte[most];
+        fixed (byte* buffer = value)
+        {
+            // SAFETY: the kernel writes at most the length given; the name ends with its NUL.
+            long length = HostSyscall.Call(Sysno.fgetxattr, descriptor, (long)path, (long)buffer, most);
+            return length < 0 ? (Errno)(-length) : value[..(int)length];
+        }
+    }
+
     /// <summary>utimensat(2) of a descriptor or of a name; nanoseconds may be UTIME_NOW 0x3FFFFFFF or UTIME_OMIT 0x3FFFFFFE.</summary>
     public static Errno SetTimesAt(int directory, string? name, long accessSeconds, long accessNanos, long modifySeconds, long modifyNanos, int flags)
     {

@@ -4,7 +4,7 @@ namespace Sentry.Kernel;
 [Savable("kernel", Version = 2)]
 public sealed partial class GuestKernel : IAfterLoad
 {
-    /// <summary>One more than the highest process id (/proc/sys/kernel/pid_max).</summary>
+    /// <summary>What kernel.pid_max is at first.</summary>
     public const int MaxPid = 32768;
 
     private const int FirstReusedPid = 300;
@@ -36,6 +36,10 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(60)] private UnixNames _unixNames = new();
     [Saved(61, Since = 2)] private NetworkNamespace? _network;
     [Saved(80)] private IpcNamespace _ipc = new();
+    [Saved(81)] private KernelSettings _settings = new();
+    [Saved(82)] private int _fileWatches;
+    [Saved(83)] private uint _renameCookie;
+    [Saved(84)] private SortedDictionary<uint, int> _inotifyInstances = [];
 
     public GuestKernel(IKernelHost host)
     {
@@ -154,6 +158,30 @@ public sealed partial class GuestKernel : IAfterLoad
         return error == Errno.None ? file : error;
     }
 
+    /// <summary>What was set below /proc/sys.</summary>
+    public KernelSettings Settings => _settings;
+
+    /// <summary>How many <see cref="FileWatch"/>es there are.</summary>
+    internal int FileWatches
+    {
+        get => _fileWatches;
+        set => _fileWatches = value;
+    }
+
+    /// <summary>What ties IN_MOVED_FROM to IN_MOVED_TO (inotify(7)).</summary>
+    internal uint NewRenameCookie() => ++_renameCookie;
+
+    /// <summary>Counts inotify instances of a user; how many there are now.</summary>
+    internal int CountInotify(uint uid, int change)
+    {
+        int count = _inotifyInstances.GetValueOrDefault(uid) + change;
+        if (count == 0)
+            _inotifyInstances.Remove(uid);
+        else
+            _inotifyInstances[uid] = count;
+        return count;
+    }
+
     /// <summary>The process id given last.</summary>
     internal int LastPid
     {
@@ -187,9 +215,9 @@ public sealed partial class GuestKernel : IAfterLoad
     /// <summary>The next free process id, as Linux gives them: ascending, then from the low end again; -1 when all are taken.</summary>
     internal int NewPid()
     {
-        for (int tries = 0; tries < MaxPid; tries++)
+        for (int tries = 0; tries < _settings.PidLimit; tries++)
         {
-            _lastPid = _lastPid >= MaxPid - 1 ? FirstReusedPid : _lastPid + 1;
+            _lastPid = _lastPid >= _settings.PidLimit - 1 ? FirstReusedPid : _lastPid + 1;
             if (!_tasks.ContainsKey(_lastPid) && !_processes.ContainsKey(_lastPid))
                 return _lastPid;
         }

@@ -5,7 +5,7 @@ public static class KernelVersion
 {
     public const string SystemName = "Linux";
 
-    public const string Release = "6.1.0";
+    public const string Release = "6.18.0";
 
     public const string Version = "#1 SMP PREEMPT_DYNAMIC Snapshot";
 }

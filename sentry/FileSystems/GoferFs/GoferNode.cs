@@ -99,6 +99,22 @@ public sealed partial class GoferNode : LowerFile
         return error != Errno.None ? error : _attributes!.Value;
     }
 
+    /// <summary>The extended attributes of a file or directory; none when the gofer cannot tell.</summary>
+    public ExtendedAttributes GetExtendedAttributes()
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            uint handle = GoferLimits.RootHandle;
+            Errno error = Errno.None;
+            if (_parent is not null)
+                _parent.GetHandle().TryGet(out handle, out error);
+            if (error == Errno.None && _tree.Client.ListExtendedAttributes(handle, _name).TryGet(out List<KeyValuePair<string, byte[]>>? values, out error))
+                return new ExtendedAttributes(values);
+            if (_parent is null || !_parent.Retry(error, attempt))
+                return new ExtendedAttributes();
+        }
+    }
+
     /// <summary>The text of a symbolic link.</summary>
     public Result<string> GetLink()
     {

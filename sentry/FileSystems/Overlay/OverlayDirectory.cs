@@ -53,6 +53,8 @@ public sealed partial class OverlayDirectory : MemoryDirectory
 
     public override long Blocks => 8;
 
+    protected override ExtendedAttributes LoadExtendedAttributes() => _lower.GetExtendedAttributes();
+
     protected override Errno PrepareChange() => _origin?.CopyUp(this) ?? Errno.None;
 
     internal Errno Adopt(string name, Inode inode)

@@ -33,6 +33,8 @@ public sealed partial class OverlayFile : MemoryFile, IAfterLoad
 
     public override long Blocks => HasData && _origin.IsCopiedUp ? base.Blocks : _lowerBlocks;
 
+    protected override ExtendedAttributes LoadExtendedAttributes() => _lower.GetExtendedAttributes();
+
     protected override FileData MakeData() => new(FileSystem.Kernel.FileData, _lower, _lower.Size);
 
     protected override Errno PrepareChange()
@@ -108,6 +110,8 @@ public sealed partial class OverlaySpecial : MemorySpecial
         ChangeTime = attributes.ChangeTime;
         BirthTime = attributes.BirthTime;
     }
+
+    protected override Errno PrepareAttributeChange() => _origin.CopyUp(this);
 
     public override Errno SetAttributes(in AttributeChange change)
     {

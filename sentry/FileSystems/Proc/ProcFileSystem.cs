@@ -86,15 +86,18 @@ internal sealed partial class ProcSysctl : SyntheticInode
     {
         if (IpcSettings.Get(caller?.Ipc ?? FileSystem.Kernel.Ipc, _name) is { } value)
             return value + "\n";
+        if (KernelSettings.Get(FileSystem.Kernel, _name) is { } number)
+            return number + "\n";
         return _written ?? Sysctls.Generate((ProcFileSystem)FileSystem, _name) + "\n";
     }
 
     public override Result<long> Accept(Task caller, string text, long offset)
     {
         string value = text.TrimEnd('\n', '\0');
-        if (IpcSettings.Get(caller.Ipc, _name) is not null)
+        bool ofKernel = KernelSettings.Get(FileSystem.Kernel, _name) is not null;
+        if (ofKernel || IpcSettings.Get(caller.Ipc, _name) is not null)
         {
-            Errno error = IpcSettings.Set(caller.Ipc, _name, value);
+            Errno error = ofKernel ? KernelSettings.Set(caller, _name, value) : IpcSettings.Set(caller.Ipc, _name, value);
             return error == Errno.None ? text.Length : error;
         }
 

@@ -181,7 +181,7 @@ internal static class ProcessFiles
         {
             (string Name, long Bytes)[] memory =
             [
-                ("VmPeak", sizes.Total), ("VmSize", sizes.Total), ("VmLck", 0), ("VmPin", 0), ("VmHWM", sizes.Resident), ("VmRSS", sizes.Resident), ("RssAnon", sizes.Private),
+                ("VmPeak", sizes.Total), ("VmSize", sizes.Total), ("VmLck", (long)(Processes.TaskOf(group, task)?.Memory.LockedBytes ?? 0)), ("VmPin", 0), ("VmHWM", sizes.Resident), ("VmRSS", sizes.Resident), ("RssAnon", sizes.Private),
                 ("RssFile", sizes.Resident - sizes.Private), ("RssShmem", 0), ("VmData", sizes.Data), ("VmStk", sizes.Stack), ("VmExe", sizes.Code), ("VmLib", sizes.Libraries),
                 ("VmPTE", 64 << 10), ("VmSwap", 0), ("HugetlbPages", 0),
             ];

@@ -25,15 +25,14 @@ internal sealed partial class ProcessLink : SyntheticLink
         _kind = kind;
     }
 
-    /// <summary>The program is known by its path alone, so that link is walked like any other.</summary>
-    public override bool IsMagicLink => _kind != ProcessLinkKind.Executable;
+    public override bool IsMagicLink => true;
 
     public override Result<string> ReadLink(Task? caller)
     {
         if (!Find(caller).TryGet(out Task? target, out Errno error))
             return error;
-        if (_kind == ProcessLinkKind.Executable)
-            return _group.Executable.Length > 0 ? _group.Executable : Errno.ENOENT;
+        if (!Place(target).IsSet)
+            return Errno.ENOENT;
         return Place(target).Describe(caller?.Fs.Root ?? FileSystem.Kernel.Mounts.Root);
     }
 
@@ -41,10 +40,15 @@ internal sealed partial class ProcessLink : SyntheticLink
     {
         if (!Find(caller).TryGet(out Task? target, out Errno error))
             return error;
-        return new LinkTarget(Place(target), null);
+        return Place(target).IsSet ? new LinkTarget(Place(target), null) : Errno.ENOENT;
     }
 
-    private VfsPath Place(Task target) => _kind == ProcessLinkKind.Root ? target.Fs.Root : target.Fs.WorkingDirectory;
+    private VfsPath Place(Task target) => _kind switch
+    {
+        ProcessLinkKind.Root => target.Fs.Root,
+        ProcessLinkKind.WorkingDirectory => target.Fs.WorkingDirectory,
+        _ => target.Memory.Program?.Path ?? default,
+    };
 
     private Result<Task> Find(Task? caller)
     {

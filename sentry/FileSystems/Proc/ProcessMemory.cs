@@ -57,7 +57,7 @@ internal static class ProcessMemory
         {
             AppendArea(text, area);
             if (details)
-                AppendSizes(text, (long)area.Length, (long)area.Length, PrivateWithin(runs, area));
+                AppendSizes(text, (long)area.Length, (long)area.Length, PrivateWithin(runs, area), area);
         }
 
         return text.ToString();
@@ -74,7 +74,7 @@ internal static class ProcessMemory
         var text = new StringBuilder();
         string range = string.Create(CultureInfo.InvariantCulture, $"{memory.Areas[0].Start:x8}-{memory.Areas[memory.Areas.Count - 1].End:x8} ---p 00000000 00:00 0");
         text.Append(range.PadRight(PathColumn)).Append("[rollup]\n");
-        AppendSizes(text, null, sizes.Resident, sizes.Private);
+        AppendSizes(text, null, sizes.Resident, sizes.Private, null);
         return text.ToString();
     }
 
@@ -172,7 +172,7 @@ internal static class ProcessMemory
         text.Append(name.Length > 0 ? line.PadRight(PathColumn) + name.Replace("\n", "\\012", StringComparison.Ordinal) : line.TrimEnd() + " ").Append('\n');
     }
 
-    private static void AppendSizes(StringBuilder text, long? size, long resident, long priv)
+    private static void AppendSizes(StringBuilder text, long? size, long resident, long priv, Area? area)
     {
         resident = Math.Max(resident, priv);
         List<(string Name, long Bytes)> lines = [];
@@ -182,12 +182,42 @@ internal static class ProcessMemory
         [
             ("Rss", priv), ("Pss", priv), ("Pss_Dirty", priv), ("Shared_Clean", 0), ("Shared_Dirty", 0), ("Private_Clean", 0), ("Private_Dirty", priv), ("Referenced", priv),
             ("Anonymous", priv), ("LazyFree", 0), ("AnonHugePages", 0), ("ShmemPmdMapped", 0), ("FilePmdMapped", 0), ("Shared_Hugetlb", 0), ("Private_Hugetlb", 0),
-            ("Swap", 0), ("SwapPss", 0), ("Locked", 0),
+            ("Swap", 0), ("SwapPss", 0), ("Locked", area is not null && area.Has(AreaFlags.Locked) ? priv : 0),
         ]);
         foreach ((string name, long value) in lines)
             text.Append((name + ":").PadRight(16)).Append((value / 1024).ToString(CultureInfo.InvariantCulture).PadLeft(8)).Append(" kB\n");
         if (size is not null)
-            text.Append("THPeligible:           0\nVmFlags: rd wr mr mw me ac \n");
+            text.Append("THPeligible:           0\nVmFlags: ").Append(DescribeFlags(area!)).Append('\n');
+    }
+
+    /// <summary>The two-letter flags of smaps (proc(5)).</summary>
+    private static string DescribeFlags(Area area)
+    {
+        var text = new StringBuilder();
+        void Add(bool has, string flag)
+        {
+            if (has)
+                text.Append(flag).Append(' ');
+        }
+
+        Add((area.Protection & MemoryProtection.Read) != 0, "rd");
+        Add((area.Protection & MemoryProtection.Write) != 0, "wr");
+        Add((area.Protection & MemoryProtection.Execute) != 0, "ex");
+        Add(area.IsShared, "sh");
+        text.Append("mr ");
+        Add(!area.IsShared || area.File is null or { CanWrite: true }, "mw");
+        text.Append("me ");
+        Add(area.IsShared, "ms");
+        Add(area.Has(AreaFlags.GrowsDown) || area.Kind == AreaKind.Stack, "gd");
+        Add(area.Has(AreaFlags.Locked), "lo");
+        Add(area.Has(AreaFlags.LockOnFault), "lf");
+        Add(area.Has(AreaFlags.DontFork), "dc");
+        Add(area.NoReserve, "nr");
+        Add(area.Has(AreaFlags.DontDump), "dd");
+        Add(area.Has(AreaFlags.WipeOnFork), "wf");
+        Add(area.Has(AreaFlags.Sealed), "sl");
+        Add(area.File is null, "ac");
+        return text.ToString();
     }
 
     /// <summary>Bytes of a process's memory, as far as they are readable; at most 2 MiB.</summary>

@@ -12,10 +12,6 @@ internal static class Sysctls
         ("fs/epoll/max_user_watches", true, static _ => "900000"),
         ("fs/file-max", true, static _ => "9223372036854775807"),
         ("fs/file-nr", false, static _ => "1024\t0\t9223372036854775807"),
-        ("fs/inotify/max_queued_events", true, static _ => "16384"),
-        ("fs/inotify/max_user_instances", true, static _ => "128"),
-        ("fs/inotify/max_user_watches", true, static _ => "65536"),
-        ("fs/lease-break-time", true, static _ => "45"),
         ("fs/mount-max", true, static _ => "100000"),
         ("fs/nr_open", true, static _ => "1048576"),
         ("fs/overflowgid", true, static _ => "65534"),
@@ -41,7 +37,6 @@ internal static class Sysctls
         ("kernel/overflowuid", true, static _ => "65534"),
         ("kernel/panic", true, static _ => "0"),
         ("kernel/perf_event_paranoid", true, static _ => "3"),
-        ("kernel/pid_max", true, static _ => "32768"),
         ("kernel/printk", true, static _ => "4\t4\t1\t7"),
         ("kernel/random/boot_id", false, static fs => fs.BootId),
         ("kernel/random/entropy_avail", false, static _ => "256"),
@@ -78,7 +73,7 @@ internal static class Sysctls
         ("vm/dirty_ratio", true, static _ => "20"),
         ("vm/drop_caches", true, static _ => "0"),
         ("vm/legacy_va_layout", true, static _ => "0"),
-        ("vm/max_map_count", true, static _ => "65530"),
+        ("vm/max_map_count", true, static _ => Mappings.MaxAreas.ToString(CultureInfo.InvariantCulture)),
         ("vm/min_free_kbytes", true, static _ => "67584"),
         ("vm/mmap_min_addr", true, static _ => "65536"),
         ("vm/nr_hugepages", true, static _ => "0"),
@@ -98,7 +93,7 @@ internal static class Sysctls
     internal static StaticDirectory CreateTree(ProcFileSystem fileSystem)
     {
         var root = new StaticDirectory(fileSystem);
-        foreach ((string path, bool writable) in Settings.Select(static s => (s.Path, s.Writable)).Concat(IpcSettings.Paths.Select(static p => (p, true))).OrderBy(static s => s.Item1, StringComparer.Ordinal))
+        foreach ((string path, bool writable) in Settings.Select(static s => (s.Path, s.Writable)).Concat(IpcSettings.Paths.Concat(KernelSettings.Paths).Select(static p => (p, true))).OrderBy(static s => s.Item1, StringComparer.Ordinal))
         {
             StaticDirectory at = root;
             string[] parts = path.Split('/');

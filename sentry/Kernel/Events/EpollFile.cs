@@ -10,7 +10,7 @@ internal static class EpollFlags
 
 /// <summary>A watched file of an epoll set. It refers to the file without keeping it open: when the last descriptor goes, so does the item (epoll(7)).</summary>
 [Savable("epoll-item")]
-internal sealed partial class EpollItem : IWaiter, IFileWatcher, IAfterLoad
+internal sealed partial class EpollItem : IExclusiveWaiter, IFileWatcher, IAfterLoad
 {
     [Saved(1)] private EpollFile _epoll;
     [Saved(2)] private FileObject _file;
@@ -85,6 +85,15 @@ internal sealed partial class EpollItem : IWaiter, IFileWatcher, IAfterLoad
             _epoll.Enqueue(this);
     }
 
+    bool IExclusiveWaiter.OnWakeExclusive(WaitQueue queue, PollEvents events)
+    {
+        if (_isDisarmed)
+            return false;
+        bool waited = !_epoll.WaitQueue!.IsEmpty;
+        _epoll.Enqueue(this);
+        return waited;
+    }
+
     void IFileWatcher.OnFileReleased(FileObject file)
     {
         _epoll.Forget(this);
@@ -100,7 +109,10 @@ internal sealed partial class EpollItem : IWaiter, IFileWatcher, IAfterLoad
 
     private void Register()
     {
-        _file.WaitQueue?.Add(this, Wanted);
+        if ((_events & EpollFlags.Exclusive) != 0)
+            _file.WaitQueue?.AddExclusive(this, Wanted);
+        else
+            _file.WaitQueue?.Add(this, Wanted);
         _file.AddWatcher(this);
     }
 

@@ -30,6 +30,8 @@ internal static class EpollSyscalls
 
         if (!task.TryGetFile(args.I0, out FileObject? file) || !task.TryGetFile(descriptor, out FileObject? target))
             return Errno.EBADF;
+        if (file is PathFile || target is PathFile)
+            return Errno.EBADF;
         if (!target.CanPoll)
             return Errno.EPERM;
         if (file is not EpollFile epoll || target == file)

@@ -53,6 +53,14 @@ public sealed partial class EventFile : FileObject
         return (long)sizeof(ulong);
     }
 
+    /// <summary>Something that it counts has happened (aio); a counter that is full stays so.</summary>
+    internal void Signal()
+    {
+        if (_count < ulong.MaxValue)
+            _count++;
+        _waiters.Wake(PollEvents.In);
+    }
+
     public override Result<FileStatus> GetStatus() => AnonymousInode.Status;
 }
 

@@ -93,7 +93,7 @@ internal static class PollSyscalls
     /// in the deadline, because a later try would read what was written back.</summary>
     internal static SyscallResult FinishTimeout(Task task, ulong address, SyscallResult result, long timeout)
     {
-        if (address != 0 && result.IsValue)
+        if (address != 0 && result.IsValue && !IdentitySyscalls.HasStickyTimeouts(task))
             task.TryWrite(address, Timespec.FromNanoseconds(Remaining(task, timeout)));
         return result;
     }

@@ -22,7 +22,7 @@ internal static class SelectSyscalls
         }
 
         SyscallResult result = Select(task, args.I0, args.A1, args.A2, args.A3, timeout);
-        if (args.A4 != 0 && result.IsValue)
+        if (args.A4 != 0 && result.IsValue && !IdentitySyscalls.HasStickyTimeouts(task))
         {
             long left = PollSyscalls.Remaining(task, timeout);
             task.TryWrite(args.A4, new Timeval { Seconds = left / 1_000_000_000, Microseconds = left % 1_000_000_000 / 1000 });

@@ -28,15 +28,25 @@ public interface IWaiter
     void OnWake(WaitQueue queue, PollEvents events);
 }
 
+/// <summary>One of several of which one is to be told (EPOLLEXCLUSIVE).</summary>
+public interface IExclusiveWaiter : IWaiter
+{
+    /// <summary>As <see cref="IWaiter.OnWake"/>; false when nobody was woken by it, so that the next one is told.</summary>
+    bool OnWakeExclusive(WaitQueue queue, PollEvents events);
+}
+
 /// <summary>Those who wait for an object to change, in the order of their coming. Never saved: after a restore blocked calls are tried
 /// again and register again, epoll items register in <see cref="RestorePhase.Links"/>.</summary>
 public class WaitQueue
 {
-    private List<(IWaiter Waiter, PollEvents Events)>? _waiters;
+    private List<(IWaiter Waiter, PollEvents Events, bool Exclusive)>? _waiters;
 
     public bool IsEmpty => _waiters is null || _waiters.Count == 0;
 
-    public void Add(IWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup));
+    public void Add(IWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup, false));
+
+    /// <summary>A waiter that a wake-up may pass over when another such one has been told.</summary>
+    public void AddExclusive(IExclusiveWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup, true));
 
     public virtual void Remove(IWaiter waiter)
     {
@@ -54,13 +64,17 @@ public class WaitQueue
     {
         if (_waiters is null)
             return;
+        bool told = false;
         for (int i = 0; i < _waiters.Count; i++)
         {
-            (IWaiter waiter, PollEvents wanted) = _waiters[i];
-            if ((wanted & events) == 0)
+            (IWaiter waiter, PollEvents wanted, bool exclusive) = _waiters[i];
+            if ((wanted & events) == 0 || (exclusive && told))
                 continue;
             int count = _waiters.Count;
-            waiter.OnWake(this, events);
+            if (exclusive)
+                told = ((IExclusiveWaiter)waiter).OnWakeExclusive(this, events);
+            else
+                waiter.OnWake(this, events);
             if (_waiters.Count < count)
                 i -= count - _waiters.Count;
         }

@@ -148,7 +148,7 @@ internal static class AttributeSyscalls
         }
 
         long now = inode.FileSystem.Now;
-        return inode.SetAttributes(new AttributeChange { AccessTime = bothNow ? now : Time(access, now), ModifyTime = bothNow ? now : Time(modify, now) });
+        return Vfs.NotifyAttribute(place, inode.SetAttributes(new AttributeChange { AccessTime = bothNow ? now : Time(access, now), ModifyTime = bothNow ? now : Time(modify, now) }));
     }
 
     private static long? Time(in KernelTimespec time, long now) => time.tv_nsec switch

@@ -80,4 +80,6 @@ internal sealed partial class MemoryDevice : InodeFile
     public override Result<long> Seek(long offset, int whence) => 0;
 
     public override Errno Truncate(long length) => Errno.EINVAL;
+
+    public override Errno Sync() => Errno.EINVAL;
 }

@@ -40,7 +40,13 @@ public sealed partial class Dentry : IAfterLoad
     /// <summary>Whether some mount is on it.</summary>
     public bool IsMountPoint => _mountCount > 0;
 
-    internal void AddMount() => _mountCount++;
+    internal void AddMount()
+    {
+        // In directories whose entries are made anew at each look-up this one is to be found again.
+        _mountCount++;
+        if (_parent is not null)
+            (_parent._children ??= [])[_name] = this;
+    }
 
     internal void DropMount() => _mountCount--;
 
@@ -111,7 +117,7 @@ public sealed partial class Dentry : IAfterLoad
 
     public void AfterLoad(RestorePhase phase, IRestoreContext context)
     {
-        if (phase == RestorePhase.Links && _parent is not null && !_unlinked && _parent._inode.CachesNames)
+        if (phase == RestorePhase.Links && _parent is not null && !_unlinked && (_parent._inode.CachesNames || _mountCount > 0))
             (_parent._children ??= [])[_name] = this;
     }
 }

@@ -65,7 +65,7 @@ internal static class DescriptorSyscalls
     internal static SyscallResult Fcntl(Task task, in SyscallArgs args)
     {
         const int DupFd = 0, GetFd = 1, SetFd = 2, GetFl = 3, SetFl = 4, GetLk = 5, SetLk = 6, SetLkw = 7, SetOwn = 8, GetOwn = 9, SetSig = 10, GetSig = 11,
-            SetOwnEx = 15, GetOwnEx = 16, OfdGetLk = 36, OfdSetLk = 37, OfdSetLkw = 38, DupFdCloseOnExec = 1030, AddSeals = 1033, GetSeals = 1034;
+            SetOwnEx = 15, GetOwnEx = 16, SetLease = 1024, GetLease = 1025, Notify = 1026, DupFdQuery = 1027, CreatedQuery = 1028, OfdGetLk = 36, OfdSetLk = 37, OfdSetLkw = 38, DupFdCloseOnExec = 1030, AddSeals = 1033, GetSeals = 1034;
         const OpenFlags Settable = OpenFlags.Append | OpenFlags.NonBlock | OpenFlags.Async | OpenFlags.Direct | OpenFlags.NoAtime;
         int fd = args.I0;
         if (!task.TryGetFile(fd, out FileObject? file))
@@ -87,19 +87,39 @@ internal static class DescriptorSyscalls
             case GetFl:
                 return (int)file.Flags;
             case SetFl:
-                file.Flags = (file.Flags & ~Settable) | ((OpenFlags)args.I2 & Settable);
+                SetFlags(task, fd, file, (file.Flags & ~Settable) | ((OpenFlags)args.I2 & Settable));
                 return SyscallResult.Ok;
             case GetLk or OfdGetLk:
                 return LockSyscalls.GetLock(task, file, args.A2, command == OfdGetLk);
             case SetLk or SetLkw or OfdSetLk or OfdSetLkw:
                 return LockSyscalls.SetLock(task, file, args.A2, command is OfdSetLk or OfdSetLkw, command is SetLkw or OfdSetLkw);
-            case SetOwn or SetSig or SetOwnEx:
-                // SIGIO is never sent: O_ASYNC has no effect here, as for files that do not support it.
-                return SyscallResult.Ok;
-            case GetOwn or GetSig:
-                return SyscallResult.Ok;
+            case SetOwn:
+                return SetOwner(task, fd, file, args.I2 < 0 ? AsyncOwner.OfGroup : AsyncOwner.OfProcess, args.I2 == int.MinValue ? 0 : Math.Abs(args.I2));
+            case GetOwn:
+                return file.AsyncOwner is { } owner ? owner.Type == AsyncOwner.OfGroup ? -(long)owner.Id : owner.Id : 0;
+            case SetOwnEx:
+                if (!task.TryRead(args.A2, out int type) || !task.TryRead(args.A2 + 4, out int id))
+                    return Errno.EFAULT;
+                return type is < AsyncOwner.OfThread or > AsyncOwner.OfGroup ? Errno.EINVAL : SetOwner(task, fd, file, type, id);
             case GetOwnEx:
-                return task.TryWrite(args.A2, 0L) ? SyscallResult.Ok : Errno.EFAULT;
+                return task.TryWrite(args.A2, file.AsyncOwner?.Type ?? AsyncOwner.OfThread) && task.TryWrite(args.A2 + 4, file.AsyncOwner?.Id ?? 0) ? SyscallResult.Ok : Errno.EFAULT;
+            case SetSig:
+                if (args.A2 > Signal.Max)
+                    return Errno.EINVAL;
+                file.GetAsyncOwner(task).Signal = args.I2;
+                return SyscallResult.Ok;
+            case GetSig:
+                return file.AsyncOwner?.Signal ?? 0;
+            case SetLease:
+                return FileLeases.Set(task, fd, file, args.I2);
+            case GetLease:
+                return file is InodeFile { Inode: { HasLeases: true } leased } ? leased.Leases.TypeOf(file) : FileLeases.Unlock;
+            case Notify:
+                return SetNotify(task, fd, file, (uint)args.A2);
+            case DupFdQuery:
+                return task.TryGetFile(args.I2, out FileObject? other) ? ReferenceEquals(file, other) ? 1 : 0 : Errno.EBADF;
+            case CreatedQuery:
+                return file.WasCreated ? 1 : 0;
             case AddSeals:
                 return AddFileSeals(file, (FileSeals)args.I2);
             case GetSeals:
@@ -107,6 +127,55 @@ internal static class DescriptorSyscalls
             default:
                 return file.Fcntl(task, command, args.A2);
         }
+    }
+
+    private static void SetFlags(Task task, int fd, FileObject file, OpenFlags flags)
+    {
+        file.Flags = flags;
+        bool listens = (flags & OpenFlags.Async) != 0;
+        if (!listens && file.AsyncOwner is null)
+            return;
+        AsyncOwner owner = file.GetAsyncOwner(task);
+        owner.Descriptor = fd;
+        owner.Listen(listens);
+    }
+
+    private static SyscallResult SetOwner(Task task, int fd, FileObject file, int type, int id)
+    {
+        if (id != 0 && !(type == AsyncOwner.OfThread ? task.Kernel.Tasks.ContainsKey(id)
+            : task.Kernel.Processes.Values.Any(g => (type == AsyncOwner.OfProcess ? g.Pid : g.ProcessGroup) == id)))
+            return Errno.ESRCH;
+        AsyncOwner owner = file.GetAsyncOwner(task);
+        owner.Descriptor = fd;
+        owner.SetOwner(task, type, id);
+        return SyscallResult.Ok;
+    }
+
+    private static SyscallResult SetNotify(Task task, int fd, FileObject file, uint events)
+    {
+        if (file is not DirectoryFile directory)
+            return Errno.ENOTDIR;
+        if ((events & ~DirectoryNotify.MultiShot) == 0)
+        {
+            file.StopNotify();
+            return SyscallResult.Ok;
+        }
+
+        if ((events & ~(DirectoryNotify.All | DirectoryNotify.MultiShot)) != 0)
+            return Errno.EINVAL;
+        AsyncOwner owner = file.GetAsyncOwner(task);
+        owner.Descriptor = fd;
+        if (owner.Id == 0)
+            owner.SetOwner(task, AsyncOwner.OfProcess, task.Group.Pid);
+        if (file.Notify is { } there)
+        {
+            there.Add(events);
+            return SyscallResult.Ok;
+        }
+
+        file.Notify = new DirectoryNotify(directory, events);
+        file.Notify.Attach();
+        return SyscallResult.Ok;
     }
 
     private static SyscallResult AddFileSeals(FileObject file, FileSeals seals)
@@ -138,7 +207,7 @@ internal static class DescriptorSyscalls
                 if (!task.TryRead(args.A2, out int on))
                     return Errno.EFAULT;
                 OpenFlags flag = (uint)args.A1 == Fionbio ? OpenFlags.NonBlock : OpenFlags.Async;
-                file.Flags = on != 0 ? file.Flags | flag : file.Flags & ~flag;
+                SetFlags(task, args.I0, file, on != 0 ? file.Flags | flag : file.Flags & ~flag);
                 return SyscallResult.Ok;
             default:
                 return file.Ioctl(task, (uint)args.A1, args.A2);

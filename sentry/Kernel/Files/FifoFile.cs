@@ -17,6 +17,10 @@ public sealed partial class FifoFile : PipeFile
             ExpectWriter();
     }
 
+    internal Inode Node => _node;
+
+    internal VfsPath Place => _path;
+
     public override string Describe() => _path.Describe(_node.FileSystem.Kernel.Mounts.Root);
 
     public override Result<FileStatus> GetStatus() => _node.GetStatus();

@@ -556,7 +556,7 @@ public sealed partial class FileData : IAfterLoad
             if (hole)
             {
                 // At the end of the file the next write will probably follow: more room than asked keeps the file in one piece.
-                if (index == _extents.Count && pieceEnd == end && overwriteEnd > overwriteStart)
+                if (index == _extents.Count && pieceEnd == end && overwriteEnd > overwriteStart && pieceStart == (index > 0 ? _extents[index - 1].End : 0))
                     pieceEnd += Math.Min(MaxGrowth, RoundUp(pieceEnd) / 2) & -PageSize;
             }
             else

@@ -54,21 +54,53 @@ public sealed partial class FileLocks
     /// <summary>Sets or (with <paramref name="exclusive"/> null) clears a range of an owner; there is no conflict.</summary>
     internal void SetRange(ThreadGroup? process, FileObject? description, bool? exclusive, long start, long end)
     {
-        for (int i = _ranges.Count - 1; i >= 0; i--)
+        List<FileLock> replaced = _ranges.FindAll(held => held.SameOwner(process, description) && held.Overlaps(start, end));
+        _ranges.RemoveAll(replaced.Contains);
+        foreach (FileLock held in replaced)
         {
-            FileLock held = _ranges[i];
-            if (!held.SameOwner(process, description) || !held.Overlaps(start, end))
-                continue;
-            _ranges.RemoveAt(i);
             if (held.Start < start)
-                _ranges.Add(new FileLock { Process = process, Description = description, Exclusive = held.Exclusive, Start = held.Start, End = start });
+                Insert(new FileLock { Process = process, Description = description, Exclusive = held.Exclusive, Start = held.Start, End = start });
             if (held.End > end)
-                _ranges.Add(new FileLock { Process = process, Description = description, Exclusive = held.Exclusive, Start = end, End = held.End });
+                Insert(new FileLock { Process = process, Description = description, Exclusive = held.Exclusive, Start = end, End = held.End });
         }
 
         if (exclusive is { } kind)
-            _ranges.Add(new FileLock { Process = process, Description = description, Exclusive = kind, Start = start, End = end });
+            Insert(new FileLock { Process = process, Description = description, Exclusive = kind, Start = start, End = end });
         _waiters.Wake();
+    }
+
+    /// <summary>Puts a range among those of its owner, which are kept together and ascending and joined where they touch: F_GETLK tells the first in the way.</summary>
+    private void Insert(FileLock made)
+    {
+        int place = _ranges.Count;
+        for (int i = 0; i < _ranges.Count; i++)
+        {
+            if (!_ranges[i].SameOwner(made.Process, made.Description))
+                continue;
+            if (_ranges[i].Start > made.Start)
+            {
+                place = i;
+                break;
+            }
+
+            place = i + 1;
+        }
+
+        _ranges.Insert(place, made);
+        Join(place);
+        if (place > 0)
+            Join(place - 1);
+    }
+
+    private void Join(int first)
+    {
+        if (first + 1 >= _ranges.Count)
+            return;
+        FileLock low = _ranges[first], high = _ranges[first + 1];
+        if (!low.SameOwner(high.Process, high.Description) || low.Exclusive != high.Exclusive || low.End != high.Start)
+            return;
+        low.End = high.End;
+        _ranges.RemoveAt(first + 1);
     }
 
     /// <summary>flock(2): false when another description is in the way. Null unlocks.</summary>

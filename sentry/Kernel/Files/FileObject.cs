@@ -38,6 +38,10 @@ public abstract partial class FileObject
     [Saved(1)] private int _references;
     [Saved(2)] private OpenFlags _flags;
     [Saved(3)] private long _offset;
+    [Saved(80)] private FileLocks? _locks;
+    [Saved(81)] private AsyncOwner? _asyncOwner;
+    [Saved(82)] private DirectoryNotify? _notify;
+    [Saved(83)] private bool _wasCreated;
     [NotSaved("watchers register again after a restore")] private List<IFileWatcher>? _watchers;
 
     protected FileObject(OpenFlags flags) => _flags = flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoCtty | OpenFlags.Truncate | OpenFlags.CloseOnExec);
@@ -79,6 +83,10 @@ public abstract partial class FileObject
                 watcher.OnFileReleased(this);
         }
 
+        if (HasLocks)
+            Locks.ReleaseFlock(this);
+        _asyncOwner?.Listen(false);
+        StopNotify();
         OnRelease();
     }
 
@@ -95,7 +103,39 @@ public abstract partial class FileObject
     /// <summary>One descriptor of <paramref name="group"/> was closed (flush of POSIX locks and the like).</summary>
     public virtual void OnDescriptorClosed(ThreadGroup group)
     {
+        if (HasLocks)
+            Locks.ReleasePosix(group);
     }
+
+    /// <summary>Who is signalled about it; null when nobody was ever named.</summary>
+    internal AsyncOwner? AsyncOwner => _asyncOwner;
+
+    internal AsyncOwner GetAsyncOwner(Task caller) => _asyncOwner ??= new AsyncOwner(this, caller);
+
+    /// <summary>Whether the open made the file (F_CREATED_QUERY).</summary>
+    internal bool WasCreated
+    {
+        get => _wasCreated;
+        set => _wasCreated = value;
+    }
+
+    /// <summary>F_NOTIFY.</summary>
+    internal DirectoryNotify? Notify
+    {
+        get => _notify;
+        set => _notify = value;
+    }
+
+    internal void StopNotify()
+    {
+        _notify?.Detach();
+        _notify = null;
+    }
+
+    /// <summary>The advisory locks on what it is a description of, made when first asked for.</summary>
+    internal virtual FileLocks Locks => _locks ??= new FileLocks();
+
+    internal virtual bool HasLocks => _locks is not null;
 
     /// <summary>open(2) of a magic link to it (/proc/self/fd/N) when it has no place in the tree: a new description of the same thing.</summary>
     public virtual Result<FileObject> Reopen(Task caller, OpenFlags flags) => Errno.ENXIO;

@@ -56,6 +56,10 @@ public abstract partial class Inode
     [Saved(11)] private long _birthTime;
     [Saved(12)] private int _openCount;
     [Saved(13)] private FileLocks? _locks;
+    [Saved(80)] private int _writeCount;
+    [Saved(81)] private int _executeCount;
+    [Saved(82)] private List<FileWatch>? _watches;
+    [Saved(83)] private FileLeases? _leases;
 
     protected Inode(FileSystem fileSystem, uint mode, uint uid, uint gid)
         : this(fileSystem, fileSystem.NewInodeNumber(), mode, uid, gid)
@@ -142,6 +146,26 @@ public abstract partial class Inode
 
     /// <summary>Open descriptions of it.</summary>
     public int OpenCount => _openCount;
+
+    /// <summary>Open for writing: it cannot be executed (ETXTBSY).</summary>
+    internal bool IsWritten => _writeCount > 0;
+
+    /// <summary>Being executed: it cannot be opened for writing (ETXTBSY).</summary>
+    internal bool IsExecuted => _executeCount > 0;
+
+    internal void AddExecution() => _executeCount++;
+
+    internal void DropExecution() => _executeCount--;
+
+    /// <summary>Who is told of what happens to it; made when first asked for.</summary>
+    internal List<FileWatch> Watches => _watches ??= [];
+
+    internal bool HasWatches => _watches is { Count: > 0 };
+
+    /// <summary>The leases on it; made when first asked for.</summary>
+    internal FileLeases Leases => _leases ??= new FileLeases();
+
+    internal bool HasLeases => _leases is { IsEmpty: false };
 
     /// <summary>The advisory locks on it, made when first asked for.</summary>
     internal FileLocks Locks => _locks ??= new FileLocks();
@@ -239,6 +263,12 @@ public abstract partial class Inode
         return Errno.None;
     }
 
+    /// <summary>The extended attributes; null where the file system has none.</summary>
+    public virtual ExtendedAttributes? ExtendedAttributes => null;
+
+    /// <summary>Called before they change (copy-up).</summary>
+    protected internal virtual Errno PrepareAttributeChange() => Errno.None;
+
     /// <summary>Content changed: mtime and ctime.</summary>
     public void TouchModified() => _modifyTime = _changeTime = _fileSystem.Now;
 
@@ -248,12 +278,19 @@ public abstract partial class Inode
     // ---- life ----------------------------------------------------------------------------------------------------
 
     /// <summary>A description of it was opened.</summary>
-    internal void AddOpen() => _openCount++;
+    internal void AddOpen(bool writes = false)
+    {
+        _openCount++;
+        if (writes)
+            _writeCount++;
+    }
 
     /// <summary>A description of it is gone.</summary>
-    internal void DropOpen()
+    internal void DropOpen(bool writes = false)
     {
         _openCount--;
+        if (writes)
+            _writeCount--;
         EvictIfUnused();
         if (_openCount == 0)
             OnAllClosed();
@@ -262,8 +299,11 @@ public abstract partial class Inode
     /// <summary>To be called when a link has gone.</summary>
     internal void EvictIfUnused()
     {
-        if (_openCount == 0 && LinkCount == 0)
-            OnEvicted();
+        if (_openCount != 0 || LinkCount != 0)
+            return;
+        if (HasWatches)
+            FileNotifier.OnGone(this, FileEvent.DeleteSelf);
+        OnEvicted();
     }
 
     /// <summary>No open description is left.</summary>

@@ -17,7 +17,9 @@ public abstract partial class InodeFile : FileObject
     {
         _path = path;
         _inode = inode;
-        inode.AddOpen();
+        inode.AddOpen(CanWrite);
+        if ((flags & OpenFlags.Path) == 0)
+            FileNotifier.OnFile(path.Dentry, FileEvent.Open);
     }
 
     /// <summary>Where it was opened.</summary>
@@ -33,17 +35,16 @@ public abstract partial class InodeFile : FileObject
 
     public override bool CanPoll => WaitQueue is not null;
 
-    public override void OnDescriptorClosed(ThreadGroup group)
-    {
-        if (_inode.HasLocks)
-            _inode.Locks.ReleasePosix(group);
-    }
+    internal override FileLocks Locks => _inode.Locks;
+
+    internal override bool HasLocks => _inode.HasLocks;
 
     protected override void OnRelease()
     {
-        if (_inode.HasLocks)
-            _inode.Locks.ReleaseFlock(this);
-        _inode.DropOpen();
+        if (_inode.HasLeases)
+            _inode.Leases.Release(this);
+        FileNotifier.OnFile(this, CanWrite ? FileEvent.CloseWrite : FileEvent.CloseNoWrite);
+        _inode.DropOpen(CanWrite);
     }
 
     /// <summary>Marks atime after a read, unless O_NOATIME or a mount option forbids (relatime, as Linux has it by default).</summary>

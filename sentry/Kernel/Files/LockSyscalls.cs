@@ -7,12 +7,12 @@ internal static class LockSyscalls
 
     internal static SyscallResult GetLock(Task task, FileObject file, ulong address, bool ofDescription)
     {
-        if (!Read(task, file, address, ofDescription, out KernelFlock request, out long start, out long end).TryGet(out InodeFile? opened, out Errno error))
+        if (!Read(task, file, address, ofDescription, out KernelFlock request, out long start, out long end).TryGet(out FileObject? opened, out Errno error))
             return error;
         if (request.l_type == Unlock)
             return Errno.EINVAL;
-        FileLock? held = opened.Inode.HasLocks
-            ? opened.Inode.Locks.FindConflict(ofDescription ? null : task.Group, ofDescription ? file : null, request.l_type == WriteLock, start, end)
+        FileLock? held = opened.HasLocks
+            ? opened.Locks.FindConflict(ofDescription ? null : task.Group, ofDescription ? file : null, request.l_type == WriteLock, start, end)
             : null;
         if (held is null)
         {
@@ -32,11 +32,11 @@ internal static class LockSyscalls
 
     internal static SyscallResult SetLock(Task task, FileObject file, ulong address, bool ofDescription, bool wait)
     {
-        if (!Read(task, file, address, ofDescription, out KernelFlock request, out long start, out long end).TryGet(out InodeFile? opened, out Errno error))
+        if (!Read(task, file, address, ofDescription, out KernelFlock request, out long start, out long end).TryGet(out FileObject? opened, out Errno error))
             return error;
         ThreadGroup? process = ofDescription ? null : task.Group;
         FileObject? description = ofDescription ? file : null;
-        FileLocks locks = opened.Inode.Locks;
+        FileLocks locks = opened.Locks;
         if (request.l_type == Unlock)
         {
             locks.SetRange(process, description, null, start, end);
@@ -82,13 +82,11 @@ internal static class LockSyscalls
         return false;
     }
 
-    private static Result<InodeFile> Read(Task task, FileObject file, ulong address, bool ofDescription, out KernelFlock request, out long start, out long end)
+    private static Result<FileObject> Read(Task task, FileObject file, ulong address, bool ofDescription, out KernelFlock request, out long start, out long end)
     {
         start = end = 0;
         if (!task.TryRead(address, out request))
             return Errno.EFAULT;
-        if (file is not InodeFile opened)
-            return Errno.EBADF;
         if (request.l_type is < 0 or > 2 || (ofDescription && request.l_pid != 0))
             return Errno.EINVAL;
         long origin;
@@ -101,7 +99,7 @@ internal static class LockSyscalls
                 origin = file.Offset;
                 break;
             case 2:
-                origin = opened.Inode.Size;
+                origin = file is InodeFile named ? named.Inode.Size : 0;
                 break;
             default:
                 return Errno.EINVAL;
@@ -117,7 +115,7 @@ internal static class LockSyscalls
             return Errno.EOVERFLOW;
         start = (long)first;
         end = request.l_len == 0 ? long.MaxValue : (long)last;
-        return opened;
+        return file;
     }
 
     internal static SyscallResult Flock(Task task, in SyscallArgs args)
@@ -128,14 +126,12 @@ internal static class LockSyscalls
         int operation = args.I1 & ~NonBlock;
         if (operation is not (Shared or Exclusive or UnlockAll))
             return Errno.EINVAL;
-        if (file is not InodeFile opened)
-            return SyscallResult.Ok;
         bool? exclusive = operation == UnlockAll ? null : operation == Exclusive;
-        if (opened.Inode.Locks.TryFlock(file, exclusive))
+        if (file.Locks.TryFlock(file, exclusive))
             return SyscallResult.Ok;
         if ((args.I1 & NonBlock) != 0)
             return Errno.EAGAIN;
-        task.WaitOn(opened.Inode.Locks.Waiters);
+        task.WaitOn(file.Locks.Waiters);
         return task.Block(InterruptMode.Restart);
     }
 }

@@ -41,6 +41,7 @@ public partial class MemoryDirectory : Inode
 {
     [Saved(1)] private List<MemoryEntry> _entries = [];
     [Saved(2)] private long _nextPosition = FirstPosition;
+    [Saved(3)] private ExtendedAttributes? _extended;
     [NotSaved("built from _entries when asked for")] private Dictionary<string, MemoryEntry>? _index;
     [NotSaved("counted by whoever removes; only a hint for compaction")] private int _removed;
 
@@ -92,6 +93,13 @@ public partial class MemoryDirectory : Inode
 
     /// <summary>Called before anything in or of the directory changes.</summary>
     protected internal virtual Errno PrepareChange() => Errno.None;
+
+    public override ExtendedAttributes ExtendedAttributes => _extended ??= LoadExtendedAttributes();
+
+    /// <summary>Those it has at first.</summary>
+    protected virtual ExtendedAttributes LoadExtendedAttributes() => new();
+
+    protected internal override Errno PrepareAttributeChange() => PrepareChange();
 
     /// <summary>No entries but "." and "..".</summary>
     protected virtual bool IsEmpty
@@ -316,7 +324,6 @@ public partial class MemoryDirectory : Inode
     {
         child.LinkCount--;
         child.TouchChanged();
-        child.EvictIfUnused();
     }
 
     private void DropDirectory(Inode child)

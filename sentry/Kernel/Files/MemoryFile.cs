@@ -20,6 +20,7 @@ public partial class MemoryFile : Inode
     [Saved(1)] private FileData? _data;
     [Saved(2)] private FileSeals _seals = FileSeals.Seal;
     [Saved(3)] private bool _everWritable;
+    [Saved(4)] private ExtendedAttributes? _extended;
 
     public MemoryFile(FileSystem fileSystem, uint mode, uint uid, uint gid)
         : base(fileSystem, mode, uid, gid)
@@ -87,6 +88,16 @@ public partial class MemoryFile : Inode
         return error != Errno.None ? error : base.SetAttributes(change);
     }
 
+    public override ExtendedAttributes ExtendedAttributes => _extended ??= LoadExtendedAttributes();
+
+    /// <summary>Those it has at first.</summary>
+    protected virtual ExtendedAttributes LoadExtendedAttributes() => new();
+
+    protected internal override Errno PrepareAttributeChange() => PrepareChange();
+
+    /// <summary>A change of the content takes the file's capabilities away (capabilities(7)).</summary>
+    internal void DropCapabilities() => _extended?.Remove(Files.ExtendedAttributes.CapabilityName);
+
     /// <summary>A write by somebody without CAP_FSETID takes set-user-id and set-group-id away.</summary>
     internal void DropPrivilegeBits()
     {
@@ -103,6 +114,7 @@ public partial class MemoryFile : Inode
 public partial class MemorySymlink : Inode
 {
     [Saved(1)] private string _target;
+    [Saved(2)] private ExtendedAttributes? _extended;
 
     public MemorySymlink(FileSystem fileSystem, string target, uint uid, uint gid)
         : base(fileSystem, S.IFLNK | 0x1FF, uid, gid)
@@ -121,6 +133,13 @@ public partial class MemorySymlink : Inode
     public override long Blocks => 0;
 
     public override Result<string> ReadLink(Task? caller) => _target;
+
+    public override ExtendedAttributes ExtendedAttributes => _extended ??= LoadExtendedAttributes();
+
+    /// <summary>Those it has at first.</summary>
+    protected virtual ExtendedAttributes LoadExtendedAttributes() => new();
+
+    protected internal override Errno PrepareAttributeChange() => PrepareChange();
 
     /// <summary>Called before attributes or links change (copy-up).</summary>
     protected internal virtual Errno PrepareChange() => Errno.None;
@@ -152,6 +171,9 @@ public partial class MemorySpecial : Inode
 
     [Saved(2)] private Pipe? _pipe;
     [Saved(3)] private List<FifoOpen> _openers = [];
+    [Saved(4)] private ExtendedAttributes? _extended;
+
+    public override ExtendedAttributes ExtendedAttributes => _extended ??= new ExtendedAttributes();
 
     /// <summary>What all who open the FIFO share.</summary>
     internal Pipe Pipe => _pipe ??= new Pipe();

@@ -15,6 +15,51 @@ public static class FileSystemTypes
         Types.TryGetValue(name, out Func<GuestKernel, string, string, Result<Dentry>>? make) ? make(kernel, source, options) : Errno.ENODEV;
 }
 
+/// <summary>System calls that tell about file systems as such: sysfs, ustat.</summary>
+internal static class FileSystemSyscalls
+{
+    /// <summary>sysfs(2): names and indices of the known types.</summary>
+    internal static SyscallResult Sysfs(Task task, in SyscallArgs args)
+    {
+        string[] names = [.. FileSystemTypes.Names];
+        switch (args.I0)
+        {
+            case 1:
+                if (!task.Memory.ReadPath(args.A1).TryGet(out string? wanted, out Errno error))
+                    return error;
+                int index = Array.IndexOf(names, wanted);
+                return index < 0 ? Errno.EINVAL : index;
+            case 2:
+                if ((uint)args.A1 >= (uint)names.Length)
+                    return Errno.EINVAL;
+                return task.Memory.TryWriteAll(args.A2, System.Text.Encoding.Latin1.GetBytes(names[args.I1] + "\0")) ? SyscallResult.Ok : Errno.EFAULT;
+            case 3:
+                return names.Length;
+            default:
+                return Errno.EINVAL;
+        }
+    }
+
+    /// <summary>ustat(2): free blocks and inodes of a mounted device.</summary>
+    internal static SyscallResult Ustat(Task task, in SyscallArgs args)
+    {
+        const int size = 32;
+        foreach (Mount mount in task.Kernel.Mounts.All())
+        {
+            if ((uint)mount.FileSystem.Device != (uint)args.A0)
+                continue;
+            FileSystemStatus status = mount.FileSystem.GetStatus();
+            Span<byte> bytes = stackalloc byte[size];
+            bytes.Clear();
+            System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(bytes, (int)Math.Min(int.MaxValue, status.FreeBlocks));
+            System.Buffers.Binary.BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], status.FreeFiles);
+            return task.Memory.TryWriteAll(args.A1, bytes) ? SyscallResult.Ok : Errno.EFAULT;
+        }
+
+        return Errno.EINVAL;
+    }
+}
+
 /// <summary>The bodies of mount, umount2 and pivot_root.</summary>
 internal static class MountSyscalls
 {

@@ -64,7 +64,15 @@ internal static class PathSyscalls
         if (task.CurrentCall?.State is FifoOpen waiting)
             return waiting.Continue(task, (flags & OpenFlags.CloseOnExec) != 0);
         if (!Vfs.Open(task, path, flags, mode & ModeMask, directory, walk).TryGet(out FileObject? file, out error))
-            return error == Errno.EAGAIN && task.CurrentCall?.State is FifoOpen begun ? begun.Continue(task, false) : error;
+        {
+            return error != Errno.EAGAIN ? error : task.CurrentCall?.State switch
+            {
+                FifoOpen begun => begun.Continue(task, false),
+                LeaseBreak held => held.Wait(task),
+                _ => error,
+            };
+        }
+
         return task.AddFile(file, (flags & OpenFlags.CloseOnExec) != 0);
     }
 

@@ -74,7 +74,11 @@ internal static class ReadWriteSyscalls
             return Errno.EINVAL;
         if ((flags & ~RwfKnown) != 0 || (flags & RwfAppend) != 0)
             return Errno.EOPNOTSUPP;
-        if (!task.TryGetFile(args.I0, out FileObject? file) || !file.CanRead)
+        if (!task.TryGetFile(args.I0, out FileObject? file) || file is PathFile)
+            return Errno.EBADF;
+        if (offset >= 0 && file is PipeFile)
+            return Errno.ESPIPE;
+        if (!file.CanRead)
             return Errno.EBADF;
         if (!ReadVectors(task, args.A1, args.A2).TryGet(out UserBuffer buffer, out Errno error))
             return error;
@@ -88,7 +92,11 @@ internal static class ReadWriteSyscalls
             return Errno.EINVAL;
         if ((flags & ~RwfKnown) != 0)
             return Errno.EOPNOTSUPP;
-        if (!task.TryGetFile(args.I0, out FileObject? file) || !file.CanWrite)
+        if (!task.TryGetFile(args.I0, out FileObject? file) || file is PathFile)
+            return Errno.EBADF;
+        if (offset >= 0 && file is PipeFile)
+            return Errno.ESPIPE;
+        if (!file.CanWrite)
             return Errno.EBADF;
         if (!ReadVectors(task, args.A1, args.A2).TryGet(out UserBuffer buffer, out Errno error))
             return error;
@@ -131,12 +139,16 @@ internal static class ReadWriteSyscalls
     internal static SyscallResult ReadFrom(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
     {
         Result<long> moved = offset is { } at ? file.ReadAt(task, buffer, at) : file.Read(task, buffer);
+        if (task.Kernel.FileWatches != 0 && moved is { IsOk: true, Value: > 0 })
+            FileNotifier.OnFile(file, FileEvent.Access);
         return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.ReadMask, dontWait) : moved;
     }
 
     /// <summary>One try at a write, which for pipes and streams goes on until everything is written (pipe(7)).</summary>
     internal static SyscallResult WriteTo(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
     {
+        if (task.Kernel.FileWatches != 0 && file is RegularFile)
+            return WriteNotifying(task, file, buffer, offset);
         if (offset is { } at)
         {
             Result<long> placed = file.WriteAt(task, buffer, at);
@@ -148,6 +160,15 @@ internal static class ReadWriteSyscalls
         if (partial is null && moved.IsOk && (moved.Value == buffer.Length || !file.WritesInFull || file.IsNonBlocking || dontWait))
             return moved;
         return WriteRest(task, file, buffer, moved, partial, dontWait);
+    }
+
+    /// <summary>A write to a file that somebody may watch.</summary>
+    private static SyscallResult WriteNotifying(Task task, FileObject file, in UserBuffer buffer, long? offset)
+    {
+        Result<long> moved = offset is { } at ? file.WriteAt(task, buffer, at) : file.Write(task, buffer);
+        if (moved is { IsOk: true, Value: > 0 })
+            FileNotifier.OnFile(file, FileEvent.Modify);
+        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask) : Finish(task, moved);
     }
 
     private static SyscallResult WriteRest(Task task, FileObject file, in UserBuffer buffer, Result<long> moved, PartialTransfer? partial, bool dontWait)
@@ -209,7 +230,7 @@ internal static class ReadWriteSyscalls
             return Errno.EBADF;
         if ((args.A3 & ~7UL) != 0 || (long)args.A1 < 0 || (long)args.A2 < 0)
             return Errno.EINVAL;
-        return file is InodeFile ? SyscallResult.Ok : Errno.ESPIPE;
+        return file is RegularFile or DirectoryFile ? SyscallResult.Ok : Errno.ESPIPE;
     }
 
     internal static SyscallResult Fadvise64(Task task, in SyscallArgs args)
@@ -238,7 +259,11 @@ internal static class ReadWriteSyscalls
         if (!file.CanWrite)
             return Errno.EINVAL;
         Errno error = CheckFileSize(task, length);
-        return error != Errno.None ? error : file.Truncate(length);
+        if (error == Errno.None)
+            error = file.Truncate(length);
+        if (error == Errno.None)
+            FileNotifier.OnFile(file, FileEvent.Modify);
+        return error;
     }
 
     internal static SyscallResult Truncate(Task task, in SyscallArgs args)
@@ -249,7 +274,9 @@ internal static class ReadWriteSyscalls
         if (!task.Memory.ReadPath(args.A0).TryGet(out string? path, out Errno error) || !PathWalker.Walk(task, path).TryGet(out VfsPath place, out error))
             return error;
         error = CheckFileSize(task, length);
-        return error != Errno.None ? error : Vfs.Truncate(task, place, length);
+        if (error == Errno.None)
+            error = Vfs.Truncate(task, place, length);
+        return error == Errno.EAGAIN && task.CurrentCall?.State is LeaseBreak held ? held.Wait(task) : error;
     }
 
     internal static SyscallResult Fallocate(Task task, in SyscallArgs args)
@@ -283,8 +310,10 @@ internal static class ReadWriteSyscalls
             error = regular.Data.Allocate(offset, (mode & KeepSize) != 0 ? Math.Min(end, Math.Max(offset, inode.Size)) : end);
         if (error == Errno.None && (mode & KeepSize) == 0 && end > inode.Size)
             error = regular.Data.Truncate(end);
-        if (error == Errno.None)
-            inode.TouchModified();
+        if (error != Errno.None)
+            return error;
+        inode.TouchModified();
+        FileNotifier.OnFile(file, FileEvent.Modify);
         return error;
     }
 

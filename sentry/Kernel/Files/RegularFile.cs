@@ -84,6 +84,7 @@ public sealed partial class RegularFile : InodeFile
         if (moved.IsOk)
         {
             _file.TouchModified();
+            _file.DropCapabilities();
             if ((_file.Mode & (S.ISUID | S.ISGID)) != 0 && caller is not null && !caller.Credentials.Has(CapFsetid))
                 _file.DropPrivilegeBits();
         }

@@ -181,6 +181,7 @@ internal static class StatSyscalls
         if (!task.Memory.TryWriteAll(args.A1, writer.Bytes))
             return Errno.EFAULT;
         directory.Offset = writer.Position;
+        FileNotifier.OnFile(file, FileEvent.Access);
         return writer.Length;
     }
 

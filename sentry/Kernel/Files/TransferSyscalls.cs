@@ -146,6 +146,18 @@ internal static class TransferSyscalls
     /// the call after its first bytes, as splice does.</summary>
     private static SyscallResult Move(Task task, FileObject source, long? from, FileObject target, long? to, ulong count, bool dontWait)
     {
+        SyscallResult moved = MoveBytes(task, source, from, target, to, count, dontWait);
+        if (task.Kernel.FileWatches != 0 && moved is { IsValue: true, Value: > 0 })
+        {
+            FileNotifier.OnFile(source, FileEvent.Access);
+            FileNotifier.OnFile(target, FileEvent.Modify);
+        }
+
+        return moved;
+    }
+
+    private static SyscallResult MoveBytes(Task task, FileObject source, long? from, FileObject target, long? to, ulong count, bool dontWait)
+    {
         var state = task.CurrentCall?.State as FileTransfer;
         long done = state?.Done ?? 0;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(ChunkSize);

@@ -97,17 +97,30 @@ public static class Vfs
                 return error;
             if (writes && place.Mount.IsReadOnly && type is S.IFREG)
                 return Errno.EROFS;
+            if (writes && inode.IsExecuted)
+                return Errno.ETXTBSY;
             if ((flags & OpenFlags.NoAtime) != 0 && !inode.IsOwner(task.Credentials))
                 return Errno.EPERM;
+            if (inode.HasLeases)
+            {
+                error = inode.Leases.Break(task, inode, writes, (flags & OpenFlags.NonBlock) != 0);
+                if (error != Errno.None)
+                    return error;
+            }
+
             if ((flags & OpenFlags.Truncate) != 0 && type == S.IFREG)
             {
                 error = inode.Truncate(0);
                 if (error != Errno.None)
                     return error;
+                FileNotifier.OnFile(place.Dentry, FileEvent.Modify);
             }
         }
 
-        return inode.Open(task, place, flags | OpenFlags.LargeFile);
+        Result<FileObject> opened = inode.Open(task, place, flags | OpenFlags.LargeFile);
+        if (created && opened.IsOk)
+            opened.Value.WasCreated = true;
+        return opened;
     }
 
     private static Result<FileObject> OpenTmpFile(Task task, in VfsPath directory, OpenFlags flags, uint mode)
@@ -184,7 +197,9 @@ public static class Vfs
             return error;
         if (!parent.Inode.Create(last.Name, node).TryGet(out Inode? inode, out error))
             return error;
-        return parent.Dentry.AddChild(last.Name, inode);
+        Dentry made = parent.Dentry.AddChild(last.Name, inode);
+        FileNotifier.OnEntry(parent.Inode, last.Name, inode, FileEvent.Create);
+        return made;
     }
 
     /// <summary>Makes an entry on the kernel's own account, without checks (mount points of a new sandbox).</summary>
@@ -250,8 +265,12 @@ public static class Vfs
         if (child.IsMountPoint)
             return Errno.EBUSY;
         error = last.Parent.Inode.Unlink(last.Name, child.Inode);
-        if (error == Errno.None)
-            child.Unhash();
+        if (error != Errno.None)
+            return error;
+        child.Unhash();
+        FileNotifier.OnInode(child.Inode, FileEvent.Attribute);
+        child.Inode.EvictIfUnused();
+        FileNotifier.OnEntry(last.Parent.Inode, last.Name, child.Inode, FileEvent.Delete);
         return error;
     }
 
@@ -269,8 +288,11 @@ public static class Vfs
         if (child.IsMountPoint)
             return Errno.EBUSY;
         error = last.Parent.Inode.RemoveDirectory(last.Name, child.Inode);
-        if (error == Errno.None)
-            child.Unhash();
+        if (error != Errno.None)
+            return error;
+        child.Unhash();
+        child.Inode.EvictIfUnused();
+        FileNotifier.OnEntry(last.Parent.Inode, last.Name, child.Inode, FileEvent.Delete);
         return error;
     }
 
@@ -294,8 +316,11 @@ public static class Vfs
         if (source.Inode.IsDirectory)
             return Errno.EPERM;
         error = last.Parent.Inode.Link(last.Name, source.Inode);
-        if (error == Errno.None)
-            last.Parent.Dentry.AddChild(last.Name, source.Inode);
+        if (error != Errno.None)
+            return error;
+        last.Parent.Dentry.AddChild(last.Name, source.Inode);
+        FileNotifier.OnInode(source.Inode, FileEvent.Attribute);
+        FileNotifier.OnEntry(last.Parent.Inode, last.Name, source.Inode, FileEvent.Create);
         return error;
     }
 
@@ -348,13 +373,15 @@ public static class Vfs
         if (exchange)
         {
             Dentry.Exchange(child, replaced!);
-        }
-        else
-        {
-            replaced?.Unhash();
-            child.Move(to.Parent.Dentry, to.Name);
+            FileNotifier.OnRename(from.Parent.Inode, from.Name, to.Parent.Inode, to.Name, inode);
+            FileNotifier.OnRename(to.Parent.Inode, to.Name, from.Parent.Inode, from.Name, replaced!.Inode);
+            return Errno.None;
         }
 
+        replaced?.Unhash();
+        child.Move(to.Parent.Dentry, to.Name);
+        FileNotifier.OnRename(from.Parent.Inode, from.Name, to.Parent.Inode, to.Name, inode, replaced?.Inode);
+        replaced?.Inode.EvictIfUnused();
         return Errno.None;
     }
 
@@ -372,7 +399,7 @@ public static class Vfs
             return Errno.EOPNOTSUPP;
         if ((permissions & S.ISGID) != 0 && !task.Credentials.InGroup(inode.Gid) && !task.Credentials.Has(CapFsetid))
             permissions &= ~S.ISGID;
-        return inode.SetAttributes(new AttributeChange { Permissions = permissions });
+        return NotifyAttribute(place, inode.SetAttributes(new AttributeChange { Permissions = permissions }));
     }
 
     /// <summary>chown(2); uint.MaxValue leaves an id.</summary>
@@ -394,7 +421,15 @@ public static class Vfs
         };
         if (inode.IsRegular && (inode.Mode & (S.ISUID | S.ISGID)) != 0 && (inode.Mode & 0x49) != 0)
             change.Permissions = inode.Mode & S.PermissionMask & ~(S.ISUID | ((inode.Mode & 0x8) != 0 ? S.ISGID : 0));
-        return inode.SetAttributes(change);
+        (inode as MemoryFile)?.DropCapabilities();
+        return NotifyAttribute(place, inode.SetAttributes(change));
+    }
+
+    internal static Errno NotifyAttribute(in VfsPath place, Errno error)
+    {
+        if (error == Errno.None)
+            FileNotifier.OnFile(place.Dentry, FileEvent.Attribute);
+        return error;
     }
 
     /// <summary>truncate(2).</summary>
@@ -408,7 +443,21 @@ public static class Vfs
         Errno error = inode.CheckAccess(task.Credentials, FileAccessMask.Write);
         if (error != Errno.None)
             return error;
-        return place.Mount.IsReadOnly ? Errno.EROFS : inode.Truncate(length);
+        if (place.Mount.IsReadOnly)
+            return Errno.EROFS;
+        if (inode.IsExecuted)
+            return Errno.ETXTBSY;
+        if (inode.HasLeases)
+        {
+            error = inode.Leases.Break(task, inode, true, false);
+            if (error != Errno.None)
+                return error;
+        }
+
+        error = inode.Truncate(length);
+        if (error == Errno.None)
+            FileNotifier.OnFile(place.Dentry, FileEvent.Modify);
+        return error;
     }
 
     // ---- checks --------------------------------------------------------------------------------------------------

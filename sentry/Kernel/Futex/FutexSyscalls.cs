@@ -92,6 +92,10 @@ internal static class FutexSyscalls
         if (bitset == 0)
             return Errno.EINVAL;
 
+        // The word of a shared futex is looked at to find what it belongs to.
+        if (!isPrivate && !task.Memory.Space.TryRead32(address, out _))
+            return Errno.EFAULT;
+
         // A count of 0 wakes one all the same (futex_wake in Linux).
         return task.Kernel.Futexes.Wake(FutexTable.KeyOf(task.Memory, address, isPrivate), Math.Max(1, count), bitset);
     }
@@ -100,6 +104,8 @@ internal static class FutexSyscalls
     {
         if ((to & 3) != 0 || wake < 0 || requeue < 0)
             return Errno.EINVAL;
+        if (!isPrivate && (!task.Memory.Space.TryRead32(from, out _) || !task.Memory.Space.TryRead32(to, out _)))
+            return Errno.EFAULT;
         if (expected is { } value)
         {
             if (!task.Memory.Space.TryRead32(from, out uint found))
@@ -184,13 +190,15 @@ internal static class FutexSyscalls
         Task? target = task;
         if (args.I0 != 0 && !task.Kernel.Tasks.TryGetValue(args.I0, out target))
             return Errno.ESRCH;
+        if (!PtraceAccess.MayRead(task, target))
+            return Errno.EPERM;
         return task.TryWrite(args.A2, RobustListSize) && task.TryWrite(args.A1, target.RobustList) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
     internal static SyscallResult FutexWaitv(Task task, in SyscallArgs args)
     {
         uint count = (uint)args.A1;
-        if (args.A2 != 0 || count is 0 or > MaxVector)
+        if (args.A2 != 0 || count is 0 or > MaxVector || args.A0 == 0)
             return Errno.EINVAL;
         if (args.A3 != 0 && args.I4 is not (ClockId.Monotonic or ClockId.Realtime))
             return Errno.EINVAL;

@@ -13,6 +13,8 @@ public sealed partial class Area
     [Saved(7)] private AreaKind _kind;
     [Saved(8)] private bool _noReserve;
     [Saved(9)] private string _name = "";
+    [Saved(10)] private AreaFlags _flags;
+    [Saved(11)] private int _policy;
 
     public Area(ulong start, ulong end, MemoryProtection protection, bool shared, FileObject? file, ulong fileOffset, AreaKind kind)
     {
@@ -61,6 +63,22 @@ public sealed partial class Area
     /// <summary>What /proc/PID/maps calls it.</summary>
     public AreaKind Kind => _kind;
 
+    /// <summary>Locked, sealed, not for children, ….</summary>
+    public AreaFlags Flags
+    {
+        get => _flags;
+        set => _flags = value;
+    }
+
+    /// <summary>As <see cref="MemoryPolicy"/> packs it; 0 for the task's.</summary>
+    internal int Policy
+    {
+        get => _policy;
+        set => _policy = value;
+    }
+
+    public bool Has(AreaFlags flag) => (_flags & flag) != 0;
+
     public bool NoReserve
     {
         get => _noReserve;
@@ -81,13 +99,41 @@ public sealed partial class Area
     internal Area Slice(ulong start, ulong end)
     {
         _file?.AddReference();
-        return new Area(start, end, _protection, _shared, _file, _file is null ? 0 : OffsetOf(start), _kind) { _noReserve = _noReserve, _name = _name };
+        return new Area(start, end, _protection, _shared, _file, _file is null ? 0 : OffsetOf(start), _kind) { _noReserve = _noReserve, _name = _name, _flags = _flags, _policy = _policy };
     }
 
     /// <summary>Whether the area that begins where this one ends could be one with it.</summary>
     internal bool CanMerge(Area next) =>
         _end == next._start && _protection == next._protection && _shared == next._shared && ReferenceEquals(_file, next._file) && _kind == next._kind
-        && _noReserve == next._noReserve && _name == next._name && (_file is null || OffsetOf(_end) == next._fileOffset);
+        && _noReserve == next._noReserve && _name == next._name && _flags == next._flags && _policy == next._policy && (_file is null || OffsetOf(_end) == next._fileOffset);
+}
+
+/// <summary>What was asked for a mapping (VM_*).</summary>
+[Flags]
+public enum AreaFlags
+{
+    None = 0,
+
+    /// <summary>mlock(2), MAP_LOCKED.</summary>
+    Locked = 1,
+
+    /// <summary>MLOCK_ONFAULT: locked as pages come.</summary>
+    LockOnFault = 2,
+
+    /// <summary>MADV_DONTFORK: a child does not get it.</summary>
+    DontFork = 4,
+
+    /// <summary>MADV_WIPEONFORK: a child gets zeros.</summary>
+    WipeOnFork = 8,
+
+    /// <summary>MADV_DONTDUMP: not in core files.</summary>
+    DontDump = 16,
+
+    /// <summary>mseal(2): stays as it is.</summary>
+    Sealed = 32,
+
+    /// <summary>MAP_GROWSDOWN: grows when the page below is touched.</summary>
+    GrowsDown = 64,
 }
 
 /// <summary>Areas with a name of their own.</summary>

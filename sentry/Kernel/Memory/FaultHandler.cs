@@ -6,7 +6,15 @@ internal static class FaultHandler
     /// <summary>Maps file pages that came into being after the mapping was made; true when the instruction can be tried again.</summary>
     public static bool TryResolve(Task task, in GuestFault fault)
     {
-        if (fault.Signal != Signal.SIGSEGV || task.Memory.Areas.Find(fault.Address) is not { File: { } file } area)
+        if (fault.Signal != Signal.SIGSEGV)
+            return false;
+        if (task.Memory.Areas.Find(fault.Address) is not { } found)
+        {
+            return Mappings.GrowDown(task.Memory, task.Thread, fault.Address, task.Group.Limits[ResourceLimits.Stack].Soft) is not null
+                && task.Thread.Flush() == Errno.None;
+        }
+
+        if (found is not { File: { } file } area)
             return false;
         ulong page = fault.Address & ~(Mappings.PageSize - 1), offset = area.OffsetOf(page);
         MemoryProtection needed = (fault.ErrorCode & 2) != 0 ? MemoryProtection.Write : (fault.ErrorCode & 16) != 0 ? MemoryProtection.Execute : MemoryProtection.Read;

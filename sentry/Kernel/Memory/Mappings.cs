@@ -26,6 +26,8 @@ public readonly record struct MapRequest
     public ulong FileOffset { get; init; }
 
     public AreaKind Kind { get; init; }
+
+    public AreaFlags Flags { get; init; }
 }
 
 /// <summary>Changes of an address space: each keeps the areas and the host's mappings in step. Host changes are queued on the calling thread
@@ -62,6 +64,8 @@ public static class Mappings
                 return Errno.EPERM;
             if (request.NoReplace && memory.Areas.Overlaps(address, address + request.Length))
                 return Errno.EEXIST;
+            if (IsSealed(memory, address, address + request.Length))
+                return Errno.EPERM;
         }
         else
         {
@@ -79,7 +83,7 @@ public static class Mappings
         }
 
         Forget(memory, address, address + request.Length);
-        var area = new Area(address, address + request.Length, request.Protection, request.Shared, request.File, request.FileOffset, request.Kind) { NoReserve = request.NoReserve };
+        var area = new Area(address, address + request.Length, request.Protection, request.Shared, request.File, request.FileOffset, request.Kind) { NoReserve = request.NoReserve, Flags = request.Flags | memory.FutureFlags };
         request.File?.AddReference();
         memory.Areas.Insert(area);
         QueueMap(on, address, request.Length, request.Protection, request.Shared, request.FileOffset, extents, request.File is not null);
@@ -94,6 +98,10 @@ public static class Mappings
     {
         if (!memory.Areas.Overlaps(start, start + length))
             return Errno.None;
+        if (IsSealed(memory, start, start + length))
+            return Errno.EPERM;
+        if (memory.Areas.Count >= MaxAreas && memory.Areas.Find(start) is { } cut && cut.Start < start && cut.End > start + length)
+            return Errno.ENOMEM;
         Forget(memory, start, start + length);
         on.Queue(MemoryOperation.Unmap(start, length));
         return Errno.None;
@@ -105,6 +113,8 @@ public static class Mappings
         ulong end = start + length;
         if (!memory.Areas.Covers(start, end))
             return Errno.ENOMEM;
+        if (IsSealed(memory, start, end))
+            return Errno.EPERM;
         if ((protection & MemoryProtection.Write) != 0)
         {
             for (int i = memory.Areas.FirstEndingAfter(start); i < memory.Areas.Count && memory.Areas[i].Start < end; i++)
@@ -125,23 +135,35 @@ public static class Mappings
     /// <summary>mremap(2) of a checked range; flags: 1 MAYMOVE, 2 FIXED, 4 DONTUNMAP.</summary>
     public static Result<ulong> Remap(MemoryManager memory, IGuestThread on, ulong old, ulong oldLength, ulong newLength, int flags, ulong newAddress)
     {
-        bool mayMove = (flags & 1) != 0, isFixed = (flags & 2) != 0;
+        bool mayMove = (flags & 1) != 0, isFixed = (flags & 2) != 0, keeps = (flags & 4) != 0;
         Area? area = memory.Areas.Find(old);
         if (area is null || old + oldLength > area.End)
             return Errno.EFAULT;
+        if (area.Has(AreaFlags.Sealed))
+            return Errno.EPERM;
+        if (keeps && (area.IsShared || area.File is not null))
+            return Errno.EINVAL;
         if (isFixed)
         {
             if ((newAddress & (PageSize - 1)) != 0 || newAddress < LowestAddress || newAddress > memory.Limit - newLength
                 || (newAddress < old + oldLength && old < newAddress + newLength))
                 return Errno.EINVAL;
-            Unmap(memory, on, newAddress, newLength);
+            Errno cleared = Unmap(memory, on, newAddress, newLength);
+            if (cleared != Errno.None)
+                return cleared;
             if (newLength < oldLength)
             {
                 Unmap(memory, on, old + newLength, oldLength - newLength);
                 oldLength = newLength;
             }
 
-            return Move(memory, on, old, oldLength, newLength, newAddress);
+            return Move(memory, on, old, oldLength, newLength, newAddress, keeps);
+        }
+
+        if (keeps)
+        {
+            ulong free = Place(memory, 0, newLength);
+            return free == 0 ? Errno.ENOMEM : Move(memory, on, old, oldLength, newLength, free, keeps);
         }
 
         if (newLength <= oldLength)
@@ -161,7 +183,7 @@ public static class Mappings
         if (!mayMove)
             return Errno.ENOMEM;
         ulong place = Place(memory, 0, newLength);
-        return place == 0 ? Errno.ENOMEM : Move(memory, on, old, oldLength, newLength, place);
+        return place == 0 ? Errno.ENOMEM : Move(memory, on, old, oldLength, newLength, place, keeps);
     }
 
     /// <summary>brk(2): returns the break as it is afterwards.</summary>
@@ -172,18 +194,83 @@ public static class Mappings
         ulong oldEnd = RoundUp(memory.Break), newEnd = RoundUp(wanted);
         if (newEnd < oldEnd)
         {
-            Unmap(memory, on, newEnd, oldEnd - newEnd);
+            if (Unmap(memory, on, newEnd, oldEnd - newEnd) != Errno.None)
+                return memory.Break;
         }
         else if (newEnd > oldEnd)
         {
             if (memory.Areas.Overlaps(oldEnd, newEnd) || memory.Areas.Count >= MaxAreas)
                 return memory.Break;
-            memory.Areas.Insert(new Area(oldEnd, newEnd, MemoryProtection.Read | MemoryProtection.Write, false, null, 0, AreaKind.Heap));
+            memory.Areas.Insert(new Area(oldEnd, newEnd, MemoryProtection.Read | MemoryProtection.Write, false, null, 0, AreaKind.Heap) { Flags = memory.FutureFlags });
             on.Queue(MemoryOperation.Map(oldEnd, newEnd - oldEnd, MemoryProtection.Read | MemoryProtection.Write, MemorySource.Anonymous));
         }
 
         memory.Break = wanted;
         return wanted;
+    }
+
+    /// <summary>Sets and clears flags in a covered range.</summary>
+    public static void SetFlags(MemoryManager memory, ulong start, ulong end, AreaFlags set, AreaFlags clear)
+    {
+        (int index, int count) = memory.Areas.Isolate(start, end);
+        for (int i = index; i < index + count; i++)
+            memory.Areas[i].Flags = (memory.Areas[i].Flags & ~clear) | set;
+        memory.Areas.MergeAround(start, end);
+    }
+
+    /// <summary>Whether anything in a range is sealed (mseal(2)).</summary>
+    public static bool IsSealed(MemoryManager memory, ulong start, ulong end)
+    {
+        for (int i = memory.Areas.FirstEndingAfter(start); i < memory.Areas.Count && memory.Areas[i].Start < end; i++)
+        {
+            if (memory.Areas[i].Has(AreaFlags.Sealed))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>What MADV_DONTFORK and MADV_WIPEONFORK keep from a child; its thread is Stopped.</summary>
+    public static void ApplyForkAdvice(MemoryManager child, IGuestThread on)
+    {
+        List<Area>? advised = null;
+        foreach (Area area in child.Areas.All)
+        {
+            if (area.Has(AreaFlags.DontFork | AreaFlags.WipeOnFork))
+                (advised ??= []).Add(area);
+        }
+
+        foreach (Area area in advised ?? [])
+        {
+            (ulong start, ulong length) = (area.Start, area.Length);
+            if (area.Has(AreaFlags.DontFork))
+            {
+                Forget(child, start, start + length);
+                on.Queue(MemoryOperation.Unmap(start, length));
+                continue;
+            }
+
+            child.ImageRanges.Remove(start, start + length);
+            on.Queue(MemoryOperation.Map(start, length, area.Protection, MemorySource.Anonymous));
+        }
+    }
+
+    /// <summary>The area that grows down to an address (MAP_GROWSDOWN), grown; null when there is none or it would come too near to another mapping.</summary>
+    public static Area? GrowDown(MemoryManager memory, IGuestThread on, ulong address, ulong stackLimit)
+    {
+        const ulong guardGap = 256 * PageSize;
+        ulong start = address & ~(PageSize - 1);
+        int i = memory.Areas.FirstEndingAfter(address);
+        if (i >= memory.Areas.Count || !memory.Areas[i].Has(AreaFlags.GrowsDown))
+            return null;
+        Area area = memory.Areas[i];
+        if (area.End - start > stackLimit || start < LowestAddress)
+            return null;
+        if (i > 0 && memory.Areas[i - 1] is { } below && below.Protection != MemoryProtection.None && start < below.End + guardGap && !below.Has(AreaFlags.GrowsDown))
+            return null;
+        on.Queue(MemoryOperation.Map(start, area.Start - start, area.Protection, MemorySource.Anonymous));
+        area.Start = start;
+        return area;
     }
 
     /// <summary>MADV_DONTNEED: private memory goes back to zeros or to the file's content.</summary>
@@ -260,7 +347,7 @@ public static class Mappings
 
     private static Errno Extend(MemoryManager memory, IGuestThread on, Area area, ulong at, ulong growth)
     {
-        var extension = new Area(at, at + growth, area.Protection, area.IsShared, area.File, area.File is null ? 0 : area.OffsetOf(at), area.Kind) { NoReserve = area.NoReserve, Name = area.Name };
+        var extension = new Area(at, at + growth, area.Protection, area.IsShared, area.File, area.File is null ? 0 : area.OffsetOf(at), area.Kind) { NoReserve = area.NoReserve, Name = area.Name, Flags = area.Flags };
         Errno error = MapOnHost(on, extension, at, growth);
         if (error != Errno.None)
             return error;
@@ -269,11 +356,11 @@ public static class Mappings
         return Errno.None;
     }
 
-    private static Result<ulong> Move(MemoryManager memory, IGuestThread on, ulong old, ulong oldLength, ulong newLength, ulong place)
+    private static Result<ulong> Move(MemoryManager memory, IGuestThread on, ulong old, ulong oldLength, ulong newLength, ulong place, bool keeps)
     {
         Area area = memory.Areas.Find(old)!;
         Area moved = area.Slice(old, old + oldLength);
-        var target = new Area(place, place + oldLength, moved.Protection, moved.IsShared, moved.File, moved.FileOffset, AreaKind.Plain) { NoReserve = moved.NoReserve, Name = moved.Name };
+        var target = new Area(place, place + oldLength, moved.Protection, moved.IsShared, moved.File, moved.FileOffset, AreaKind.Plain) { NoReserve = moved.NoReserve, Name = moved.Name, Flags = moved.Flags };
 
         // The host cuts mappings where the restored image begins and ends; each piece is moved by itself.
         ulong at = old;
@@ -291,6 +378,14 @@ public static class Mappings
             gone.File?.Release();
         memory.ImageRanges.Move(old, oldLength, place);
         memory.Areas.Insert(target);
+        if (keeps)
+        {
+            // MREMAP_DONTUNMAP: what was moved away reads as zeros.
+            var emptied = new Area(old, old + oldLength, moved.Protection, false, null, 0, moved.Kind) { NoReserve = moved.NoReserve, Name = moved.Name, Flags = moved.Flags & ~AreaFlags.Locked };
+            memory.Areas.Insert(emptied);
+            on.Queue(MemoryOperation.Map(old, oldLength, emptied.Protection, MemorySource.Anonymous));
+        }
+
         if (newLength > oldLength)
         {
             Errno error = Extend(memory, on, memory.Areas.Find(place)!, place + oldLength, newLength - oldLength);

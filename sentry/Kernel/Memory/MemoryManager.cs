@@ -24,6 +24,9 @@ public sealed partial class MemoryManager
     [Saved(11)] private ulong _stackTop;
     [Saved(12)] private ImageRange[] _savedRanges = [];
     [Saved(13)] private ulong _limit;
+    [Saved(80)] private AreaFlags _futureFlags;
+    [Saved(81)] private InodeFile? _program;
+    [Saved(82)] private SortedDictionary<ulong, AioContext> _aioContexts = [];
 
     public MemoryManager(IAddressSpace space, ulong limit)
     {
@@ -100,6 +103,25 @@ public sealed partial class MemoryManager
         set => (_environmentStart, _environmentEnd) = value;
     }
 
+    /// <summary>mlockall(2) with MCL_FUTURE: what new areas begin with.</summary>
+    public AreaFlags FutureFlags
+    {
+        get => _futureFlags;
+        set => _futureFlags = value;
+    }
+
+    /// <summary>Bytes locked by mlock(2) and its kin (VmLck).</summary>
+    public ulong LockedBytes
+    {
+        get
+        {
+            ulong bytes = 0;
+            foreach (Area area in _areas.All)
+                bytes += area.Has(AreaFlags.Locked) ? area.Length : 0;
+            return bytes;
+        }
+    }
+
     /// <summary>Tasks that use this space.</summary>
     public int Users => _users;
 
@@ -112,6 +134,32 @@ public sealed partial class MemoryManager
             return;
         foreach (Area area in _areas.Remove(0, ulong.MaxValue))
             area.File?.Release();
+        SetProgram(null);
+        foreach (AioContext context in _aioContexts.Values)
+            context.Destroy();
+        _aioContexts.Clear();
+    }
+
+    /// <summary>The contexts of io_setup(2) by their ids, addresses in this space.</summary>
+    internal SortedDictionary<ulong, AioContext> AioContexts => _aioContexts;
+
+    /// <summary>The file that is executed (/proc/PID/exe); nobody may write to it.</summary>
+    public InodeFile? Program => _program;
+
+    internal void SetProgram(FileObject? file)
+    {
+        if (_program is not null)
+        {
+            _program.Inode.DropExecution();
+            _program.Release();
+        }
+
+        _program = file as InodeFile;
+        if (_program is not null)
+        {
+            _program.AddReference();
+            _program.Inode.AddExecution();
+        }
     }
 
     /// <summary>What fork gives the child: the same areas over the child's copy of the memory.</summary>
@@ -130,8 +178,15 @@ public sealed partial class MemoryManager
             _environmentEnd = _environmentEnd,
             _stackTop = _stackTop,
         };
+        copy.SetProgram(_program);
         foreach (Area area in _areas.All)
-            copy._areas.Insert(area.Slice(area.Start, area.End));
+        {
+            // Locks are not inherited (mlock(2)).
+            Area same = area.Slice(area.Start, area.End);
+            same.Flags &= ~(AreaFlags.Locked | AreaFlags.LockOnFault);
+            copy._areas.Insert(same);
+        }
+
         return copy;
     }
 

@@ -1,14 +1,20 @@
 namespace Sentry.Kernel.Memory;
 
-/// <summary>System calls: mmap, munmap, mprotect, mremap, brk, madvise, mincore, msync, mlock*, membarrier, process_vm_*.</summary>
+/// <summary>System calls: mmap, munmap, mprotect, mremap, remap_file_pages, mseal, brk, process_vm_*.</summary>
 internal static class MemorySyscalls
 {
     private const int MapShared = 0x01, MapPrivate = 0x02, MapSharedValidate = 0x03, MapTypeMask = 0x0f, MapFixed = 0x10, MapAnonymous = 0x20,
-        MapNoReserve = 0x4000, MapHugeTlb = 0x40000, MapFixedNoReplace = 0x100000;
+        MapNoReserve = 0x4000, MapHugeTlb = 0x40000, MapFixedNoReplace = 0x100000, MapGrowsDown = 0x100, MapLocked = 0x2000, MapPopulate = 0x8000, MapNonBlock = 0x10000;
+
+    /// <summary>The flags that MAP_SHARED_VALIDATE takes: those that were there before it, and none that this kernel lacks (MAP_SYNC).</summary>
+    private const int MapLegacyMask = 0x1f | MapAnonymous | MapGrowsDown | 0x800 | 0x1000 | MapLocked | MapNoReserve | MapPopulate | MapNonBlock | 0x20000 | MapHugeTlb | MapFixedNoReplace | (0x3f << 26);
 
     internal static SyscallResult Mmap(Task task, in SyscallArgs args)
     {
         int flags = args.I3, protection = args.I2;
+        FileObject? file = null;
+        if ((flags & MapAnonymous) == 0 && (!task.TryGetFile(args.I4, out file) || file is PathFile))
+            return Errno.EBADF;
         if (args.A1 == 0 || (args.A5 & (Mappings.PageSize - 1)) != 0)
             return Errno.EINVAL;
         ulong length = Mappings.RoundUp(args.A1);
@@ -19,23 +25,36 @@ internal static class MemorySyscalls
         bool shared = (flags & MapTypeMask) is MapShared or MapSharedValidate;
         if (!shared && (flags & MapTypeMask) != MapPrivate)
             return Errno.EINVAL;
+        if ((flags & MapTypeMask) == MapSharedValidate && (flags & ~MapLegacyMask) != 0)
+            return Errno.EOPNOTSUPP;
         if ((flags & MapHugeTlb) != 0)
             return Errno.ENOMEM;
-        FileObject? file = null;
-        if ((flags & MapAnonymous) == 0)
+        if (file is not null)
         {
-            if (!task.TryGetFile(args.I4, out file))
-                return Errno.EBADF;
             if (!file.CanRead || (shared && (protection & 2) != 0 && (!file.CanWrite || (file.Flags & OpenFlags.Append) != 0)))
                 return Errno.EACCES;
         }
-        else if (shared)
+
+        // A mapping of /dev/zero is anonymous memory, shared or not.
+        bool anonymous = file is null or MemoryDevice { IsZero: true };
+        if (anonymous && shared)
         {
             Result<FileObject> made = task.Kernel.CreateSharedMemory((long)length);
             if (made.IsError)
                 return made.Error;
+            if (file is { CanWrite: false })
+                made.Value.Flags &= ~OpenFlags.AccessMode;
             file = made.Value;
         }
+        else if (anonymous)
+        {
+            file = null;
+        }
+
+        AreaFlags kept = ((flags & MapLocked) != 0 ? AreaFlags.Locked : 0) | ((flags & MapGrowsDown) != 0 && !shared ? AreaFlags.GrowsDown : 0);
+        Errno locking = MemoryLockSyscalls.CheckLimit(task, (flags & MapLocked) != 0, length);
+        if (locking != Errno.None)
+            return locking;
 
         if (task.Group.Limits[ResourceLimits.As].Soft != ulong.MaxValue && TotalLength(task.Memory) + length > task.Group.Limits[ResourceLimits.As].Soft)
             return Errno.ENOMEM;
@@ -50,9 +69,12 @@ internal static class MemorySyscalls
             NoReplace = (flags & MapFixedNoReplace) != 0,
             NoReserve = (flags & MapNoReserve) != 0,
             File = file,
-            FileOffset = (flags & MapAnonymous) != 0 ? 0 : args.A5,
+            FileOffset = anonymous ? 0 : args.A5,
+            Flags = kept,
         });
         file?.Release();
+        if (address.IsOk && (flags & (MapPopulate | MapNonBlock)) == MapPopulate)
+            AdviceSyscalls.Populate(task, address.Value, address.Value + length);
         return address.IsOk ? address.Value : address.Error;
     }
 
@@ -86,109 +108,59 @@ internal static class MemorySyscalls
             return Errno.EINVAL;
         if (newLength > task.Memory.Limit || args.A0 > task.Memory.Limit || oldLength > task.Memory.Limit - args.A0)
             return Errno.ENOMEM;
-        if ((flags & 4) != 0)
-            return Errno.EINVAL;
         if (oldLength == 0)
             return DuplicateShared(task, args.A0, newLength);
         Result<ulong> address = Mappings.Remap(task.Memory, task.Thread, args.A0, oldLength, newLength, flags, args.A4);
         return address.IsOk ? address.Value : address.Error;
     }
 
-    internal static SyscallResult Brk(Task task, in SyscallArgs args) =>
-        Mappings.SetBreak(task.Memory, task.Thread, args.A0, task.Group.Limits[ResourceLimits.Data].Soft);
-
-    internal static SyscallResult Madvise(Task task, in SyscallArgs args)
+    /// <summary>remap_file_pages(2): as Linux since 4.0, a mapping of its own for the pages.</summary>
+    internal static SyscallResult RemapFilePages(Task task, in SyscallArgs args)
     {
-        ulong start = args.A0, end = start + Mappings.RoundUp(args.A1);
-        if ((start & (Mappings.PageSize - 1)) != 0 || end < start || (args.A1 != 0 && end == start))
+        ulong start = args.A0 & ~(Mappings.PageSize - 1), length = args.A1 & ~(Mappings.PageSize - 1);
+        if (args.A2 != 0 || start + length <= start || args.A3 > ulong.MaxValue / Mappings.PageSize)
             return Errno.EINVAL;
-        bool known = args.I2 is >= 0 and <= 4 or 8 or 9 or (>= 14 and <= 17) or (>= 20 and <= 25);
-        if (!known)
+        if (task.Memory.Areas.Find(start) is not { IsShared: true, File: { } file } area)
             return Errno.EINVAL;
-        if (end == start)
-            return SyscallResult.Ok;
-        if (end > task.Memory.Limit || !task.Memory.Areas.Covers(start, end))
-            return Errno.ENOMEM;
-        switch (args.I2)
+
+        // Pieces that were remapped before may lie side by side, all of the same file.
+        for (ulong at = start; at < start + length;)
         {
-            case 4:
-                Mappings.Discard(task.Memory, task.Thread, start, end);
-                break;
-            case 9:
+            if (task.Memory.Areas.Find(at) is not { } piece || !ReferenceEquals(piece.File, file))
                 return Errno.EINVAL;
-            case 14 or 15:
-                task.Thread.Queue(MemoryOperation.Advise(start, end - start, args.I2));
-                break;
+            at = piece.End;
         }
 
-        return SyscallResult.Ok;
-    }
-
-    internal static SyscallResult Mincore(Task task, in SyscallArgs args)
-    {
-        ulong length = Mappings.RoundUp(args.A1);
-        if ((args.A0 & (Mappings.PageSize - 1)) != 0)
-            return Errno.EINVAL;
-        if (args.A0 > task.Memory.Limit || length > task.Memory.Limit - args.A0 || !task.Memory.Areas.Covers(args.A0, args.A0 + length))
-            return Errno.ENOMEM;
-        byte[] resident = new byte[Math.Min(length / Mappings.PageSize, 65536)];
-        Array.Fill(resident, (byte)1);
-        for (ulong done = 0; done < length / Mappings.PageSize; done += (ulong)resident.Length)
+        Result<ulong> made = Mappings.Map(task.Memory, task.Thread, new MapRequest
         {
-            int count = (int)Math.Min((ulong)resident.Length, (length / Mappings.PageSize) - done);
-            if (!task.Memory.TryWriteAll(args.A2 + done, resident.AsSpan(0, count)))
-                return Errno.EFAULT;
-        }
-
-        return SyscallResult.Ok;
+            Address = start,
+            Length = length,
+            Protection = area.Protection,
+            Shared = true,
+            Fixed = true,
+            File = file,
+            FileOffset = args.A3 * Mappings.PageSize,
+            Flags = area.Flags,
+        });
+        return made.IsOk ? SyscallResult.Ok : made.Error;
     }
 
-    internal static SyscallResult Msync(Task task, in SyscallArgs args)
+    /// <summary>mseal(2).</summary>
+    internal static SyscallResult Mseal(Task task, in SyscallArgs args)
     {
         ulong end = args.A0 + Mappings.RoundUp(args.A1);
-        if ((args.A0 & (Mappings.PageSize - 1)) != 0 || (args.I2 & ~7) != 0 || (args.I2 & 5) == 5)
+        if (args.A2 != 0 || (args.A0 & (Mappings.PageSize - 1)) != 0 || end < args.A0 || Mappings.RoundUp(args.A1) < args.A1)
             return Errno.EINVAL;
-        return end < args.A0 || !task.Memory.Areas.Covers(args.A0, end) ? Errno.ENOMEM : SyscallResult.Ok;
-    }
-
-    internal static SyscallResult Mlock(Task task, in SyscallArgs args)
-    {
-        ulong start = args.A0 & ~(Mappings.PageSize - 1), end = Mappings.RoundUp(args.A0 + args.A1);
-        if (end < start)
-            return Errno.EINVAL;
-        return start == end || task.Memory.Areas.Covers(start, end) ? SyscallResult.Ok : Errno.ENOMEM;
-    }
-
-    internal static SyscallResult Mlock2(Task task, in SyscallArgs args) => (args.I2 & ~1) != 0 ? Errno.EINVAL : Mlock(task, args);
-
-    internal static SyscallResult Munlock(Task task, in SyscallArgs args) => Mlock(task, args);
-
-    internal static SyscallResult Mlockall(Task task, in SyscallArgs args) => args.I0 is 0 or 4 || (args.I0 & ~7) != 0 ? Errno.EINVAL : SyscallResult.Ok;
-
-    internal static SyscallResult Munlockall(Task task, in SyscallArgs args) => SyscallResult.Ok;
-
-    /// <summary>membarrier(2): the query says that no command is supported, as a kernel without them does.</summary>
-    internal static SyscallResult Membarrier(Task task, in SyscallArgs args) => args.I0 == 0 ? SyscallResult.Ok : Errno.EINVAL;
-
-    internal static SyscallResult SetMempolicy(Task task, in SyscallArgs args) => args.I0 is >= 0 and <= 5 ? SyscallResult.Ok : Errno.EINVAL;
-
-    internal static SyscallResult Mbind(Task task, in SyscallArgs args) => args.I2 is >= 0 and <= 5 ? SyscallResult.Ok : Errno.EINVAL;
-
-    internal static SyscallResult GetMempolicy(Task task, in SyscallArgs args)
-    {
-        if (args.A0 != 0 && !task.TryWrite(args.A0, 0))
-            return Errno.EFAULT;
-        if (args.A1 != 0)
-        {
-            byte[] mask = new byte[Math.Min((args.A2 + 7) / 8, 128)];
-            if (mask.Length > 0)
-                mask[0] = 1;
-            if (!task.Memory.TryWriteAll(args.A1, mask))
-                return Errno.EFAULT;
-        }
-
+        if (end == args.A0)
+            return SyscallResult.Ok;
+        if (end > task.Memory.Limit || !task.Memory.Areas.Covers(args.A0, end))
+            return Errno.ENOMEM;
+        Mappings.SetFlags(task.Memory, args.A0, end, AreaFlags.Sealed, AreaFlags.None);
         return SyscallResult.Ok;
     }
+
+    internal static SyscallResult Brk(Task task, in SyscallArgs args) =>
+        Mappings.SetBreak(task.Memory, task.Thread, args.A0, task.Group.Limits[ResourceLimits.Data].Soft);
 
     internal static SyscallResult ProcessVmReadv(Task task, in SyscallArgs args) => ProcessVm(task, args, write: false);
 
@@ -220,7 +192,7 @@ internal static class MemorySyscalls
             return Errno.EINVAL;
         if (!task.Kernel.Tasks.TryGetValue(args.I0, out Task? other))
             return Errno.ESRCH;
-        if (task.Credentials.EffectiveUid != 0 && task.Credentials.EffectiveUid != other.Credentials.Uid)
+        if (!PtraceAccess.MayAttach(task, other))
             return Errno.EPERM;
         Result<IoVector[]> local = ReadVectors(task.Memory, args.A1, args.A2), remote = ReadVectors(task.Memory, args.A3, args.A4);
         if (local.IsError || remote.IsError)

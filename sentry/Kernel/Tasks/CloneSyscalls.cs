@@ -78,6 +78,7 @@ internal static class CloneSyscalls
             return made.Error;
         IGuestThread thread = made.Value;
         Task child = MakeTask(task, request, tid, task.Memory.Copy(thread.AddressSpace));
+        Mappings.ApplyForkAdvice(child.Memory, thread);
         Start(child, thread, request);
         if ((request.Flags & Vfork) != 0)
         {

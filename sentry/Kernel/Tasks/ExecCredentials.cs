@@ -1,27 +1,51 @@
 namespace Sentry.Kernel.Tasks;
 
-/// <summary>What execve does to credentials: set-user-ID and set-group-ID programs, capabilities of root (capabilities(7)).</summary>
+/// <summary>What execve does to credentials: set-user-ID and set-group-ID programs, file capabilities, capabilities of root (capabilities(7)).</summary>
 internal static class ExecCredentials
 {
-    private const ulong AllCapabilities = (1ul << 41) - 1;
-
-    /// <summary>The credentials after the exec, and whether the program gained privileges (AT_SECURE, not dumpable).</summary>
-    public static (Credentials Credentials, bool Secure) For(Task task, FileObject file)
+    /// <summary>The credentials after the exec, and whether the program gained privileges (AT_SECURE, not dumpable). EPERM: the file demands capabilities that the
+    /// bounding set withholds.</summary>
+    public static Result<(Credentials Credentials, bool Secure)> For(Task task, FileObject file)
     {
         Credentials old = task.Credentials;
         uint euid = old.EffectiveUid, egid = old.EffectiveGid;
-        Result<FileStatus> status = file.GetStatus();
-        if (status.IsOk && !old.NoNewPrivileges)
+        FileCapabilities? fileCapabilities = null;
+        bool mayGain = !old.NoNewPrivileges && file is InodeFile { Path.Mount.Flags: var flags } && (flags & MountFlags.NoSuid) == 0;
+        if (mayGain && file.GetStatus().TryGet(out FileStatus status, out _))
         {
-            if ((status.Value.Mode & 0x800) != 0)
-                euid = status.Value.Uid;
-            if ((status.Value.Mode & 0x408) == 0x408)
-                egid = status.Value.Gid;
+            if ((status.Mode & S.ISUID) != 0)
+                euid = status.Uid;
+            if ((status.Mode & 0x408) == 0x408)
+                egid = status.Gid;
         }
 
-        bool isRoot = (old.Uid == 0 || euid == 0) && (old.SecureBits & 1) == 0;
-        ulong permitted = isRoot ? (old.Inheritable | old.Bounding) & AllCapabilities : old.Ambient;
-        bool gained = euid != old.EffectiveUid || egid != old.EffectiveGid;
+        bool rootCounts = (old.SecureBits & CredentialsDraft.SecureNoRoot) == 0, isRoot = rootCounts && (old.Uid == 0 || euid == 0);
+
+        // Root gets everything anyway, whatever the file says; only then is it worth asking.
+        if (mayGain && !(isRoot && old.Uid == euid) && file is InodeFile { Inode.ExtendedAttributes: { } attributes } && attributes.Get(ExtendedAttributes.CapabilityName) is { } value)
+            fileCapabilities = FileCapabilities.Parse(value);
+        ulong permitted = 0;
+        bool effective = false;
+        if (fileCapabilities is { } found)
+        {
+            permitted = (old.Inheritable & found.Inheritable) | (found.Permitted & old.Bounding);
+            if (found.IsEffective && (found.Permitted & ~permitted) != 0)
+                return Errno.EPERM;
+            effective = found.IsEffective;
+        }
+
+        // A set-user-ID root program with capabilities of its own gets just those (capabilities(7), "Set-user-ID-root programs that have file capabilities").
+        if (isRoot && !(fileCapabilities is not null && old.Uid != 0 && euid == 0))
+        {
+            permitted = (old.Inheritable | old.Bounding) & Capability.CAP_FULL_SET;
+            effective = euid == 0;
+        }
+
+        bool idsChanged = euid != old.EffectiveUid || egid != old.EffectiveGid;
+        ulong ambient = idsChanged || fileCapabilities is not null ? 0 : old.Ambient;
+        permitted |= ambient;
+        ulong inForce = effective ? permitted : ambient;
+        bool secure = idsChanged || euid != old.Uid || egid != old.Gid || (old.Uid != 0 && (effective || (permitted & ~ambient) != 0));
         var after = new Credentials
         {
             Uid = old.Uid,
@@ -34,13 +58,13 @@ internal static class ExecCredentials
             FsGid = egid,
             Groups = old.Groups,
             Permitted = permitted,
-            Effective = isRoot && euid != 0 ? old.Ambient : permitted,
+            Effective = inForce,
             Inheritable = old.Inheritable,
             Bounding = old.Bounding,
-            Ambient = gained ? 0 : old.Ambient,
+            Ambient = ambient,
             NoNewPrivileges = old.NoNewPrivileges,
-            SecureBits = old.SecureBits & ~0x10u,
+            SecureBits = old.SecureBits & ~CredentialsDraft.SecureKeepCaps,
         };
-        return (after, gained);
+        return (after, secure);
     }
 }

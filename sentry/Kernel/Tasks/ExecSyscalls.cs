@@ -152,6 +152,8 @@ public static class ExecSyscalls
         Errno error = place.Inode.CheckAccess(task.Credentials, FileAccessMask.Execute);
         if (error != Errno.None)
             return error;
+        if (place.Inode.IsWritten)
+            return Errno.ETXTBSY;
         Result<FileObject> file = place.Inode.Open(task, place, OpenFlags.ReadOnly);
         return file.IsError ? file.Error : (file.Value, place.Describe(task.Fs.Root));
     }
@@ -177,10 +179,18 @@ public static class ExecSyscalls
             return made.Error;
         IGuestThread thread = made.Value;
         var memory = new MemoryManager(thread.AddressSpace, kernel.Host.Platform.GuestAddressLimit);
-        (Credentials credentials, bool secure) = ExecCredentials.For(task, program.Image.File);
+        if (!ExecCredentials.For(task, program.Image.File).TryGet(out (Credentials Credentials, bool Secure) gained, out Errno error))
+        {
+            memory.RemoveUser();
+            thread.Kill();
+            return error;
+        }
+
+        (Credentials credentials, bool secure) = gained;
+        program.Secure = secure;
         Credentials before = task.Credentials;
         task.Credentials = credentials;
-        Errno error = ProgramLoader.Load(task, memory, thread, program);
+        error = ProgramLoader.Load(task, memory, thread, program);
         if (error != Errno.None)
         {
             task.Credentials = before;
@@ -221,6 +231,7 @@ public static class ExecSyscalls
         task.RobustList = 0;
         if (group.HasTimers)
             group.Timers.DeletePosixTimers();
+        memory.SetProgram(program.Image.File);
         task.Memory = memory;
         task.Thread = thread;
         if (task.Files.IsShared)
@@ -241,6 +252,7 @@ public static class ExecSyscalls
         task.Signals.ResetForExec();
         group.Executable = program.Path;
         group.HasExecuted = true;
+        group.BarrierRegistrations = 0;
         group.IsDumpable = !secure;
         string baseName = program.FileName[(program.FileName.LastIndexOf('/') + 1)..];
         task.Name = baseName.Length > 15 ? baseName[..15] : baseName;

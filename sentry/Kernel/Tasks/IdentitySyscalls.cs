@@ -109,6 +109,9 @@ internal static class IdentitySyscalls
         return (long)old;
     }
 
+    /// <summary>STICKY_TIMEOUTS of personality(2): select and its kin leave the caller's timeout alone.</summary>
+    internal static bool HasStickyTimeouts(Task task) => (task.Group.Personality & 0x4000000) != 0;
+
     /// <summary>The process of a thread or process id, the caller's own for 0; null is ESRCH.</summary>
     internal static ThreadGroup? FindGroup(Task caller, int pid)
     {

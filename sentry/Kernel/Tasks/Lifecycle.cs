@@ -38,6 +38,7 @@ public static class Lifecycle
         task.Files.RemoveUser(group);
         task.Memory.RemoveUser();
         group.LastUid = task.Credentials.Uid;
+        group.LastScheduling = task.Scheduling;
         group.Tasks.Remove(task);
         kernel.Tasks.Remove(task.Tid);
         SignalDelivery.Retarget(group, task);

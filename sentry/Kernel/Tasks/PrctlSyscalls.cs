@@ -60,7 +60,7 @@ internal static class PrctlSyscalls
             case SetSecurebits:
                 return SetSecureBits(task, args.A1);
             case SetTimerslack:
-                task.Scheduling.TimerSlack = (long)args.A1 <= 0 ? SchedulingState.DefaultTimerSlack : args.A1;
+                task.Scheduling.TimerSlack = (long)args.A1 <= 0 ? task.Scheduling.InheritedTimerSlack : args.A1;
                 return SyscallResult.Ok;
             case GetTimerslack:
                 return task.Scheduling.TimerSlack;

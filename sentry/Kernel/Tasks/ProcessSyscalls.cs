@@ -28,7 +28,7 @@ internal static class ProcessSyscalls
 
     internal static SyscallResult ArchPrctl(Task task, in SyscallArgs args)
     {
-        const int setGs = 0x1001, setFs = 0x1002, getFs = 0x1003, getGs = 0x1004, getXcompSupported = 0x1021, getXcompPermitted = 0x1022, requestXcomp = 0x1023;
+        const int setGs = 0x1001, setFs = 0x1002, getFs = 0x1003, getGs = 0x1004, getXcompSupported = 0x1021, getXcompPermitted = 0x1022, requestXcomp = 0x1023, getCpuid = 0x1011, setCpuid = 0x1012;
         switch (args.I0)
         {
             case setFs or setGs:
@@ -49,6 +49,11 @@ internal static class ProcessSyscalls
             case getXcompSupported or getXcompPermitted:
                 // x87, SSE, AVX and AVX-512: what needs no permission.
                 return task.TryWrite(args.A1, 0xe7ul) ? SyscallResult.Ok : Errno.EFAULT;
+            case getCpuid:
+                return 1;
+            case setCpuid:
+                // As on a processor that cannot make CPUID fault.
+                return Errno.ENODEV;
             case requestXcomp:
                 return Errno.EOPNOTSUPP;
             default:

@@ -13,6 +13,9 @@ internal sealed class Program
     /// <summary>Absolute path of the ELF file, for /proc/PID/exe.</summary>
     public required string Path { get; init; }
 
+    /// <summary>The program gains privileges that its caller has not (AT_SECURE).</summary>
+    public bool Secure { get; set; }
+
     /// <summary>What the caller named (AT_EXECFN).</summary>
     public required string FileName { get; init; }
 
@@ -202,7 +205,7 @@ internal static class ProgramLoader
             (AtSysinfoEhdr, vdso), (AtMinsigstksz, MinimumSignalStack(task)), (AtHwcap, 0x178bfbff), (AtPagesz, Mappings.PageSize), (AtClktck, 100),
             (AtPhdr, program.Image.HeaderAddress == 0 ? 0 : program.Image.HeaderAddress + bias), (AtPhent, 56), (AtPhnum, (ulong)program.Image.HeaderCount),
             (AtBase, interpreterBase), (AtFlags, 0), (AtEntry, program.Image.Entry + bias), (AtUid, who.Uid), (AtEuid, who.EffectiveUid), (AtGid, who.Gid),
-            (AtEgid, who.EffectiveGid), (AtSecure, who.Uid != who.EffectiveUid || who.Gid != who.EffectiveGid ? 1u : 0u), (AtRandom, stringsStart + randomAt), (AtHwcap2, 2),
+            (AtEgid, who.EffectiveGid), (AtSecure, program.Secure ? 1u : 0u), (AtRandom, stringsStart + randomAt), (AtHwcap2, 2),
             (AtExecfn, stringsStart + nameAt), (15, stringsStart + platformAt), (0, 0),
         ];
         var vector = new MemoryStream();

@@ -29,6 +29,14 @@ public sealed partial class SchedulingState
     /// <summary>prctl(PR_SET_TIMERSLACK), ns.</summary>
     [Saved(7)] public ulong TimerSlack = DefaultTimerSlack;
 
+    /// <summary>What PR_SET_TIMERSLACK with 0 goes back to: what the creator had.</summary>
+    [Saved(8)] public ulong InheritedTimerSlack = DefaultTimerSlack;
+
+    /// <summary>Of SCHED_DEADLINE (sched_setattr(2)), ns.</summary>
+    [Saved(9)] public ulong Runtime;
+    [Saved(10)] public ulong RelativeDeadline;
+    [Saved(11)] public ulong Period;
+
     public SchedulingState()
     {
     }
@@ -39,12 +47,13 @@ public sealed partial class SchedulingState
         bool reset = ResetOnFork;
         return new SchedulingState
         {
-            Policy = reset && Policy is Fifo or RoundRobin ? Other : Policy,
+            Policy = (reset && Policy is Fifo or RoundRobin) || Policy == Deadline ? Other : Policy,
             Priority = reset ? 0 : Priority,
             Nice = reset && Nice < 0 ? 0 : Nice,
             Affinity = Affinity,
             IoPriority = IoPriority,
             TimerSlack = TimerSlack,
+            InheritedTimerSlack = TimerSlack,
         };
     }
 }

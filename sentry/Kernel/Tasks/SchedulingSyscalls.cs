@@ -42,9 +42,9 @@ internal static class SchedulingSyscalls
     {
         if (args.I0 < 0)
             return Errno.EINVAL;
-        if (IdentitySyscalls.FindTask(task, args.I0) is not { } target)
+        if (FindState(task, args.I0) is not { } state)
             return Errno.ESRCH;
-        return target.Scheduling.Policy | (target.Scheduling.ResetOnFork ? ResetOnForkFlag : 0);
+        return state.Policy | (state.ResetOnFork ? ResetOnForkFlag : 0);
     }
 
     internal static SyscallResult SchedSetscheduler(Task task, in SyscallArgs args)
@@ -62,9 +62,9 @@ internal static class SchedulingSyscalls
     {
         if (args.I0 < 0 || args.A1 == 0)
             return Errno.EINVAL;
-        if (IdentitySyscalls.FindTask(task, args.I0) is not { } target)
+        if (FindState(task, args.I0) is not { } state)
             return Errno.ESRCH;
-        return task.TryWrite(args.A1, target.Scheduling.Priority) ? SyscallResult.Ok : Errno.EFAULT;
+        return task.TryWrite(args.A1, state.Priority) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
     internal static SyscallResult SchedSetparam(Task task, in SyscallArgs args)
@@ -129,6 +129,8 @@ internal static class SchedulingSyscalls
         int priority = BinaryPrimitives.ReadInt32LittleEndian(attributes[20..]);
         if ((flags & ~0x7fUL) != 0)
             return Errno.EINVAL;
+        if (policy == SchedulingState.Deadline)
+            return SetDeadline(task, target, attributes, (flags & 1) != 0);
         bool niceCounts = policy is SchedulingState.Other or SchedulingState.Batch;
         nice = Math.Clamp(nice, -20, 19);
         if (niceCounts && nice < target.Scheduling.Nice && !MayRaise(task, target, nice))
@@ -153,6 +155,13 @@ internal static class SchedulingSyscalls
         BinaryPrimitives.WriteUInt64LittleEndian(attributes[8..], state.ResetOnFork ? 1UL : 0);
         BinaryPrimitives.WriteInt32LittleEndian(attributes[16..], state.Nice);
         BinaryPrimitives.WriteInt32LittleEndian(attributes[20..], state.Priority);
+        if (state.Policy == SchedulingState.Deadline)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(attributes[24..], state.Runtime);
+            BinaryPrimitives.WriteUInt64LittleEndian(attributes[32..], state.RelativeDeadline);
+            BinaryPrimitives.WriteUInt64LittleEndian(attributes[40..], state.Period);
+        }
+
         return task.Memory.TryWriteAll(args.A1, attributes) ? SyscallResult.Ok : Errno.EFAULT;
     }
 
@@ -274,6 +283,33 @@ internal static class SchedulingSyscalls
         state.Priority = priority;
         state.ResetOnFork = resetOnFork;
         return SyscallResult.Ok;
+    }
+
+    /// <summary>SCHED_DEADLINE: runtime ≤ deadline ≤ period, at least a microsecond of runtime (sched(7)).</summary>
+    private static SyscallResult SetDeadline(Task task, Task target, ReadOnlySpan<byte> attributes, bool resetOnFork)
+    {
+        const ulong shortest = 1024;
+        ulong runtime = BinaryPrimitives.ReadUInt64LittleEndian(attributes[24..]);
+        ulong deadline = BinaryPrimitives.ReadUInt64LittleEndian(attributes[32..]);
+        ulong period = BinaryPrimitives.ReadUInt64LittleEndian(attributes[40..]);
+        if (period == 0)
+            period = deadline;
+        if (runtime < shortest || runtime > deadline || deadline > period || period >> 63 != 0)
+            return Errno.EINVAL;
+        if (!task.Credentials.Has(Capability.CAP_SYS_NICE))
+            return Errno.EPERM;
+        SchedulingState state = target.Scheduling;
+        (state.Policy, state.Priority, state.ResetOnFork) = (SchedulingState.Deadline, 0, resetOnFork);
+        (state.Runtime, state.RelativeDeadline, state.Period) = (runtime, deadline, period);
+        return SyscallResult.Ok;
+    }
+
+    /// <summary>What was set for a thread, or for a process that has ended and not been waited for.</summary>
+    private static SchedulingState? FindState(Task caller, int id)
+    {
+        if (IdentitySyscalls.FindTask(caller, id) is { } task)
+            return task.Scheduling;
+        return caller.Kernel.Processes.TryGetValue(id, out ThreadGroup? zombie) ? zombie.LastScheduling : null;
     }
 
     /// <summary>Those a which/who pair of getpriority(2) means: 0 one thread, 1 a process group, 2 a user.</summary>

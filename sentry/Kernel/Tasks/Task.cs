@@ -30,6 +30,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [NotSaved("taken from _cpuTimeAtSave when the thread is made anew")] private long _cpuTimeBefore;
 
     [Saved(80)] private SemaphoreUndo? _semaphoreUndo;
+    [Saved(81)] private int _memoryPolicy;
 
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
@@ -134,6 +135,13 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>The System V objects that it sees.</summary>
     public IpcNamespace Ipc => _kernel.Ipc;
+
+    /// <summary>set_mempolicy(2), as <see cref="Memory.MemoryPolicy"/> packs it.</summary>
+    internal int MemoryPolicy
+    {
+        get => _memoryPolicy;
+        set => _memoryPolicy = value;
+    }
 
     /// <summary>What semop(2) with SEM_UNDO will do when the task ends; null for nothing.</summary>
     internal SemaphoreUndo? SemaphoreUndo
@@ -315,7 +323,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>The task that clone makes of this one.</summary>
     internal Task ForkTo(ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, bool keepAltStack) =>
-        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild() };
+        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild(), _memoryPolicy = _memoryPolicy };
 }
 
 /// <summary>What a task is doing, as far as the kernel's own bookkeeping goes.</summary>

@@ -34,6 +34,9 @@ public sealed partial class ThreadGroup
     [Saved(15)] private int _exitSignal = Signal.SIGCHLD;
     [Saved(16)] private uint _lastUid;
 
+    [Saved(80)] private int _barrierRegistrations;
+    [Saved(81)] private SchedulingState? _lastScheduling;
+
     [Saved(60)] private ProcessTimers? _timers;
 
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
@@ -170,6 +173,20 @@ public sealed partial class ThreadGroup
         set => _personality = value;
     }
 
+    /// <summary>Of the thread that exited last.</summary>
+    internal SchedulingState? LastScheduling
+    {
+        get => _lastScheduling;
+        set => _lastScheduling = value;
+    }
+
+    /// <summary>The MEMBARRIER_CMD_REGISTER_* commands given; until exec.</summary>
+    internal int BarrierRegistrations
+    {
+        get => _barrierRegistrations;
+        set => _barrierRegistrations = value;
+    }
+
     /// <summary>/proc/PID/oom_score_adj, -1000 to 1000.</summary>
     public int OomScoreAdjustment
     {
@@ -220,5 +237,6 @@ public sealed partial class ThreadGroup
             _personality = _personality,
             _oomScoreAdjustment = _oomScoreAdjustment,
             _exitSignal = exitSignal,
+            _barrierRegistrations = _barrierRegistrations,
         };
 }

@@ -50,6 +50,8 @@ internal static class PosixTimerSyscalls
 
     internal static SyscallResult TimerSettime(Task task, in SyscallArgs args)
     {
+        if (args.A2 == 0)
+            return Errno.EINVAL;
         if (!task.TryRead(args.A2, out Itimerspec setting))
             return Errno.EFAULT;
         if (!setting.Value.IsValid || !setting.Interval.IsValid || task.Group.Timers.Find(args.I0) is not { } timer)
