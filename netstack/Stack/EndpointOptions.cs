@@ -16,6 +16,20 @@ public enum PathMtuMode : byte
 /// <param name="InterfaceIndex">On which interface.</param>
 public readonly record struct GroupMembership(InetAddress Group, int InterfaceIndex);
 
+/// <summary>Who may send to a group that a socket has joined (RFC 3678): only, or all but, some sources.</summary>
+[Savable("group-source-filter")]
+public sealed partial class GroupSourceFilter
+{
+    [Saved(1)] public InetAddress Group;
+    [Saved(2)] public int InterfaceIndex;
+    [Saved(3)] public bool IsInclude;
+    [Saved(4)] public List<InetAddress> Sources = [];
+
+    public GroupSourceFilter()
+    {
+    }
+}
+
 /// <summary>Options of an endpoint that the stack acts on (socket(7), ip(7), ipv6(7)). The kernel's sockets set them; an accepted connection has a
 /// copy of its listener's.</summary>
 [Savable("endpoint-options")]
@@ -94,6 +108,9 @@ public sealed partial class EndpointOptions
     /// <summary>IP_OPTIONS, padded to four bytes; null for none.</summary>
     [Saved(40)] public byte[]? IpOptions;
 
+    /// <summary>Of memberships that have one.</summary>
+    [Saved(41)] private List<GroupSourceFilter>? _sourceFilters;
+
     public EndpointOptions()
     {
     }
@@ -101,11 +118,35 @@ public sealed partial class EndpointOptions
     /// <summary>Made when it is first asked for: a connection has none.</summary>
     public List<GroupMembership> Memberships => _memberships ??= [];
 
+    /// <summary>The filter of a membership; null lets all sources through.</summary>
+    public GroupSourceFilter? FindSourceFilter(GroupMembership membership) => _sourceFilters?.Find(f => f.Group == membership.Group && f.InterfaceIndex == membership.InterfaceIndex);
+
+    /// <summary>Gives a membership a filter, or (null) takes it away.</summary>
+    public void SetSourceFilter(GroupMembership membership, GroupSourceFilter? filter)
+    {
+        _sourceFilters?.RemoveAll(f => f.Group == membership.Group && f.InterfaceIndex == membership.InterfaceIndex);
+        if (filter is null)
+            return;
+        filter.Group = membership.Group;
+        filter.InterfaceIndex = membership.InterfaceIndex;
+        (_sourceFilters ??= []).Add(filter);
+    }
+
+    /// <summary>Whether a packet to a group is wanted: of a group joined on that interface as its filter says, of others with IP_MULTICAST_ALL (ip(7)).</summary>
+    public bool WantsGroup(InetAddress group, int interfaceIndex, InetAddress source)
+    {
+        var membership = new GroupMembership(group, interfaceIndex);
+        if (_memberships is null || !_memberships.Contains(membership))
+            return MulticastAll;
+        return FindSourceFilter(membership) is not { } filter || filter.Sources.Contains(source) == filter.IsInclude;
+    }
+
     /// <summary>What an accepted connection takes over; its owner, inode and memberships are its own.</summary>
     public EndpointOptions Copy()
     {
         var copy = (EndpointOptions)MemberwiseClone();
         copy._memberships = null;
+        copy._sourceFilters = null;
         copy.SocketInode = 0;
         return copy;
     }

@@ -31,6 +31,9 @@ internal sealed class Ipv4
         packet.Trim(header.TotalLength);
         if (looped)
         {
+            // What is sent by the loopback interface comes in by it: only to groups that it is in.
+            if (link.IsLoopback && header.Destination.IsMulticast && !link.Groups.Contains(header.Destination))
+                return;
             Take(link, packet, header, packet.Type);
             return;
         }

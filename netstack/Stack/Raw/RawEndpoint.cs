@@ -205,11 +205,7 @@ public sealed partial class RawEndpoint : DatagramEndpoint
         return (_local.IsAny || _local == local) && (!_isConnected || _remote == remote);
     }
 
-    private bool WantsGroup(in IpInfo info)
-    {
-        int link = info.Interface.Index;
-        return Options.MulticastAll || Options.Memberships.Contains(new GroupMembership(info.Destination, link));
-    }
+    private bool WantsGroup(in IpInfo info) => Options.WantsGroup(info.Destination, info.Interface.Index, info.Source);
 
     private bool IsFiltered(Packet packet)
     {

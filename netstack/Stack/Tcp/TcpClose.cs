@@ -94,7 +94,9 @@ internal static class TcpClose
         e.Layer.Remove(e);
         if (e.IsOrphan)
             e.Layer.ForgetOrphan();
-        else if (told)
+
+        // Also a closed one, whose close lingers.
+        if (told)
             e.Notify(EndpointEvents.Hup | EndpointEvents.In | EndpointEvents.Out | EndpointEvents.RdHup);
     }
 
@@ -107,12 +109,11 @@ internal static class TcpClose
         goesOn = true;
         e.State = TcpState.FinWait2;
         e.Shut |= TcpShutdown.Send;
+
+        // Wakes a close that lingers.
+        e.Notify(EndpointEvents.Out);
         if (!e.IsOrphan)
-        {
-            // Wakes a close that lingers.
-            e.Notify(EndpointEvents.Out);
             return true;
-        }
 
         if (e.TcpOptions.Linger2 < 0 || (segment.Length > 0 && TcpSequence.After(segment.End - (segment.Has(TcpFlags.Fin) ? 1u : 0), e.Rcv.Nxt)))
         {

@@ -93,6 +93,8 @@ public abstract partial class DatagramEndpoint : Endpoint
         return events;
     }
 
+    public bool HasFilter => _filter is not null;
+
     /// <summary>SO_ATTACH_FILTER: a classic BPF program of eight-byte instructions (struct sock_filter); null for none. EINVAL when it is not valid.</summary>
     public Errno SetFilter(byte[]? program)
     {

@@ -203,9 +203,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
             return false;
         if (info.IsBroadcast)
             return true;
-
-        // IP_MULTICAST_ALL: also groups that only other sockets have joined (ip(7)).
-        return Options.MulticastAll || Options.Memberships.Contains(new GroupMembership(info.Destination, info.Interface.Index));
+        return Options.WantsGroup(info.Destination, info.Interface.Index, info.Source);
     }
 
     /// <param name="packet">From the UDP header on, trimmed to its length.</param>

@@ -1,7 +1,7 @@
 namespace Sentry.Kernel.Events;
 
 /// <summary>A page of a pipe that holds bytes.</summary>
-[Savable("pipe-page")]
+[Savable("pipe-page", Version = 2)]
 public partial struct PipePage
 {
     [Saved(1)] public byte[]? Data;
@@ -10,6 +10,11 @@ public partial struct PipePage
 
     /// <summary>Written in packet mode (O_DIRECT): not appended to, and read alone.</summary>
     [Saved(4)] public bool IsPacket;
+
+    /// <summary>In the place of <see cref="Data"/>: bytes that others hold too and nobody changes (splice from a socket).</summary>
+    [Saved(5, Since = 2)] public ReadOnlyMemory<byte> Shared;
+
+    internal readonly ReadOnlySpan<byte> Bytes => Data is null ? Shared.Span[Start..End] : Data.AsSpan(Start, End - Start);
 }
 
 /// <summary>
@@ -118,7 +123,7 @@ public sealed partial class Pipe
         {
             ref PipePage page = ref At(0);
             int wanted = (int)Math.Min(destination.Length - done, page.End - page.Start);
-            int copied = destination.CopyOut(page.Data.AsSpan(page.Start, wanted), done);
+            int copied = destination.CopyOut(page.Bytes[..wanted], done);
             page.Start += copied;
             done += copied;
             bool packet = page.IsPacket;
@@ -143,7 +148,7 @@ public sealed partial class Pipe
         {
             PipePage page = At(i);
             int length = Math.Min(destination.Length - done, page.End - page.Start);
-            page.Data.AsSpan(page.Start, length).CopyTo(destination[done..]);
+            page.Bytes[..length].CopyTo(destination[done..]);
             done += length;
         }
 
@@ -171,6 +176,44 @@ public sealed partial class Pipe
     /// <summary>What fits in whole free pages.</summary>
     public int Room => (_ring.Length - _count) * PageSize;
 
+    /// <summary>Takes bytes of the first page without copying them; they never change. Not of an empty pipe.</summary>
+    internal ReadOnlyMemory<byte> TakePage(int most)
+    {
+        bool wasFull = IsFull;
+        ref PipePage page = ref At(0);
+        int length = Math.Min(most, page.End - page.Start);
+        ReadOnlyMemory<byte> taken = page.Data is null ? page.Shared.Slice(page.Start, length) : page.Data.AsMemory(page.Start, length);
+        page.Start += length;
+        if (page.Start == page.End)
+        {
+            DropFirst();
+
+            // Whoever has the bytes now still reads them.
+            _spare = null;
+        }
+
+        if (wasFull && !IsFull)
+            _waiters.Wake(PollEvents.WriteMask);
+        return taken;
+    }
+
+    /// <summary>Puts in bytes that nobody changes, without copying them, a page's worth in each place of the ring; how many had room.</summary>
+    internal int AddShared(ReadOnlyMemory<byte> piece)
+    {
+        int done = 0;
+        while (done < piece.Length && _count < _ring.Length)
+        {
+            int length = Math.Min(PageSize, piece.Length - done);
+            _count++;
+            At(_count - 1) = new PipePage { Shared = piece.Slice(done, length), End = length };
+            done += length;
+        }
+
+        if (done > 0)
+            _waiters.Wake(PollEvents.ReadMask);
+        return done;
+    }
+
     /// <summary>Puts in what fits: all of at most a page or nothing (PIPE_BUF, pipe(7)). EPIPE without a reader, EAGAIN when nothing fits.</summary>
     public Result<long> Write(in UserBuffer source, bool packets)
     {
@@ -185,7 +228,7 @@ public sealed partial class Pipe
         if (head > 0 && _count > 0 && !packets)
         {
             ref PipePage last = ref At(_count - 1);
-            if (!last.IsPacket && last.End + head <= PageSize)
+            if (!last.IsPacket && last.Data is not null && last.End + head <= PageSize)
             {
                 int copied = source.CopyIn(last.Data.AsSpan(last.End, head));
                 last.End += copied;

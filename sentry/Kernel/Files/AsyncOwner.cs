@@ -75,11 +75,15 @@ internal sealed partial class AsyncOwner : IWaiter, IAfterLoad
     }
 
     /// <summary>send_sigio of the kernel: SIGIO without details, or the chosen signal with them.</summary>
-    internal void Send(int code, long band)
+    internal void Send(int code, long band) => Send(_signal == 0 ? SignalInfo.Kernel(Abi.Signal.SIGIO) : SignalInfo.Poll(_signal, code, band, _descriptor));
+
+    /// <summary>Urgent data has come (socket(7)); that needs no O_ASYNC.</summary>
+    internal void RaiseUrgent() => Send(SignalInfo.Kernel(Abi.Signal.SIGURG));
+
+    private void Send(SignalInfo info)
     {
         if (_id == 0)
             return;
-        SignalInfo info = _signal == 0 ? SignalInfo.Kernel(Abi.Signal.SIGIO) : SignalInfo.Poll(_signal, code, band, _descriptor);
         if (_type == OfThread)
         {
             if (_kernel.Tasks.TryGetValue(_id, out Task? task) && Permits(task))

@@ -3,7 +3,13 @@ namespace Sentry.Kernel.Files;
 /// <summary>System calls on descriptors as such: close, dup, fcntl, ioctl, flock, memfd_create and their kin.</summary>
 internal static class DescriptorSyscalls
 {
-    internal static SyscallResult Close(Task task, in SyscallArgs args) => task.Files.Close(task.Group, args.I0) ? SyscallResult.Ok : Errno.EBADF;
+    internal static SyscallResult Close(Task task, in SyscallArgs args)
+    {
+        if (task.Call.State is LingeringClose lingering)
+            return lingering.Continue(task);
+        FileObject? file = task.Files.Get(args.I0);
+        return task.Files.Close(task.Group, args.I0) ? LingeringClose.Begin(task, file!) : Errno.EBADF;
+    }
 
     internal static SyscallResult CloseRange(Task task, in SyscallArgs args)
     {
@@ -94,9 +100,9 @@ internal static class DescriptorSyscalls
             case SetLk or SetLkw or OfdSetLk or OfdSetLkw:
                 return LockSyscalls.SetLock(task, file, args.A2, command is OfdSetLk or OfdSetLkw, command is SetLkw or OfdSetLkw);
             case SetOwn:
-                return SetOwner(task, fd, file, args.I2 < 0 ? AsyncOwner.OfGroup : AsyncOwner.OfProcess, args.I2 == int.MinValue ? 0 : Math.Abs(args.I2));
+                return SetOwner(task, fd, file, args.I2);
             case GetOwn:
-                return file.AsyncOwner is { } owner ? owner.Type == AsyncOwner.OfGroup ? -(long)owner.Id : owner.Id : 0;
+                return GetOwner(file);
             case SetOwnEx:
                 if (!task.TryRead(args.A2, out int type) || !task.TryRead(args.A2 + 4, out int id))
                     return Errno.EFAULT;
@@ -139,6 +145,12 @@ internal static class DescriptorSyscalls
         owner.Descriptor = fd;
         owner.Listen(listens);
     }
+
+    /// <summary>F_SETOWN: a process, or a process group as a negative number; 0 for nobody.</summary>
+    internal static SyscallResult SetOwner(Task task, int fd, FileObject file, int id) =>
+        SetOwner(task, fd, file, id < 0 ? AsyncOwner.OfGroup : AsyncOwner.OfProcess, id == int.MinValue ? 0 : Math.Abs(id));
+
+    internal static int GetOwner(FileObject file) => file.AsyncOwner is { } owner ? owner.Type == AsyncOwner.OfGroup ? -owner.Id : owner.Id : 0;
 
     private static SyscallResult SetOwner(Task task, int fd, FileObject file, int type, int id)
     {

@@ -146,6 +146,9 @@ public abstract partial class FileObject
     /// <summary>Where it can be waited for; null when it is always ready.</summary>
     public virtual WaitQueue? WaitQueue => null;
 
+    /// <summary>How long a call may wait for these events, ns (SO_RCVTIMEO, SO_SNDTIMEO); negative for any time.</summary>
+    public virtual long WaitTimeout(PollEvents events) => -1;
+
     /// <summary>What it is ready for now (without the caller's mask).</summary>
     public virtual PollEvents Poll() => PollEvents.In | PollEvents.Out | PollEvents.RdNorm | PollEvents.WrNorm;
 
@@ -157,6 +160,9 @@ public abstract partial class FileObject
 
     /// <summary>read(2) at the file offset, moving it. Access mode has been checked. Bytes read, 0 at the end; EAGAIN instead of waiting.</summary>
     public virtual Result<long> Read(Task caller, in UserBuffer destination) => Errno.EINVAL;
+
+    /// <summary>Whether EPIPE of a write comes with SIGPIPE: not of datagrams (write(2), socket(7)).</summary>
+    public virtual bool RaisesPipeSignal => true;
 
     /// <summary>write(2) at the file offset, moving it. EPIPE makes the caller raise SIGPIPE.</summary>
     public virtual Result<long> Write(Task caller, in UserBuffer source) => Errno.EINVAL;

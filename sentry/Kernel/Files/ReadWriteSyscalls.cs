@@ -104,9 +104,9 @@ internal static class ReadWriteSyscalls
             return WriteTo(task, file, buffer, offset < 0 ? null : offset, (flags & RwfNoWait) != 0);
         // RWF_APPEND: as if the description had O_APPEND for this one call; with an offset given the file offset stays.
         if (offset >= 0)
-            return Finish(task, regular.WriteAt(task, buffer, regular.Inode.Size));
+            return Finish(task, regular, regular.WriteAt(task, buffer, regular.Inode.Size));
         regular.Offset = regular.Inode.Size;
-        return Finish(task, regular.Write(task, buffer));
+        return Finish(task, regular, regular.Write(task, buffer));
     }
 
     /// <summary>Reads the iovec array of a call; ENOSYS-free: EINVAL for too many or negative lengths, the total cut to <see cref="MaxCount"/>.</summary>
@@ -152,7 +152,7 @@ internal static class ReadWriteSyscalls
         if (offset is { } at)
         {
             Result<long> placed = file.WriteAt(task, buffer, at);
-            return placed.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask, dontWait) : Finish(task, placed);
+            return placed.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask, dontWait) : Finish(task, file, placed);
         }
 
         var partial = task.CurrentCall?.State as PartialTransfer;
@@ -168,7 +168,7 @@ internal static class ReadWriteSyscalls
         Result<long> moved = offset is { } at ? file.WriteAt(task, buffer, at) : file.Write(task, buffer);
         if (moved is { IsOk: true, Value: > 0 })
             FileNotifier.OnFile(file, FileEvent.Modify);
-        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask) : Finish(task, moved);
+        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask) : Finish(task, file, moved);
     }
 
     private static SyscallResult WriteRest(Task task, FileObject file, in UserBuffer buffer, Result<long> moved, PartialTransfer? partial, bool dontWait)
@@ -184,13 +184,13 @@ internal static class ReadWriteSyscalls
 
         if (moved.Error != Errno.EAGAIN)
         {
-            SyscallResult failed = Finish(task, moved);
+            SyscallResult failed = Finish(task, file, moved);
             return done > 0 ? done : failed;
         }
 
         if (done > 0)
         {
-            if (dontWait || file.IsNonBlocking)
+            if (dontWait || file.IsNonBlocking || task.Call.TimedOut)
                 return done;
             if (partial is null)
                 task.Call.State = partial = new PartialTransfer();
@@ -201,9 +201,9 @@ internal static class ReadWriteSyscalls
     }
 
     /// <summary>Raises SIGPIPE with EPIPE.</summary>
-    internal static SyscallResult Finish(Task task, Result<long> moved)
+    internal static SyscallResult Finish(Task task, FileObject file, Result<long> moved)
     {
-        if (moved.Error == Errno.EPIPE)
+        if (moved.Error == Errno.EPIPE && file.RaisesPipeSignal)
             SignalHooks.SendBrokenPipe(task);
         return moved;
     }

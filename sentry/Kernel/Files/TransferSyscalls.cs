@@ -37,7 +37,10 @@ internal static class TransferSyscalls
             position = offset;
         }
 
-        SyscallResult result = Move(task, source, position, target, null, Math.Min(args.A3, ReadWriteSyscalls.MaxCount), false);
+        ulong count = Math.Min(args.A3, ReadWriteSyscalls.MaxCount);
+        SyscallResult result = target is TcpSocket socket && source.WaitQueue is null
+            ? SocketTransfer.FromFile(task, source, position, socket, (long)count)
+            : Move(task, source, position, target, null, count, false);
         if (position is { } start && result.IsValue && !result.IsError && !task.TryWrite(args.A2, start + result.Value))
             return Errno.EFAULT;
         return result.IsError && result.Value == -(long)Errno.ESPIPE ? (args.A2 != 0 ? Errno.ESPIPE : Errno.EINVAL) : result;
@@ -45,7 +48,7 @@ internal static class TransferSyscalls
 
     internal static SyscallResult Splice(Task task, in SyscallArgs args)
     {
-        const uint NonBlock = 2;
+        const uint NonBlock = 2, More = 4;
         if ((args.A5 & ~15UL) != 0)
             return Errno.EINVAL;
         if (args.A4 == 0)
@@ -57,11 +60,19 @@ internal static class TransferSyscalls
             return Errno.EINVAL;
         if ((sourceIsPipe && args.A1 != 0) || (targetIsPipe && args.A3 != 0))
             return Errno.ESPIPE;
+        if ((source is SocketFile && args.A1 != 0) || (target is SocketFile && args.A3 != 0))
+            return Errno.EINVAL;
         if ((target.Flags & OpenFlags.Append) != 0 || (sourceIsPipe && targetIsPipe && ReferenceEquals(((PipeFile)source).Pipe, ((PipeFile)target).Pipe)))
             return Errno.EINVAL;
         if (!ReadOffset(task, args.A1).TryGet(out long? from, out Errno error) || !ReadOffset(task, args.A3).TryGet(out long? to, out error))
             return error;
-        SyscallResult result = Move(task, source, from, target, to, Math.Min(args.A4, ReadWriteSyscalls.MaxCount), (args.A5 & NonBlock) != 0);
+        bool dontWait = (args.A5 & NonBlock) != 0;
+        ulong count = Math.Min(args.A4, ReadWriteSyscalls.MaxCount);
+        if (source is PipeFile pages && target is TcpSocket socket)
+            return SocketTransfer.FromPipe(task, pages, socket, (long)count, dontWait, (args.A5 & More) != 0);
+        if (source is TcpSocket stream && target is PipeFile pipe)
+            return SocketTransfer.ToPipe(task, stream, pipe, (long)count, dontWait);
+        SyscallResult result = Move(task, source, from, target, to, count, dontWait);
         if (!result.IsValue || result.IsError)
             return result;
         if ((from is { } f && !task.TryWrite(args.A1, f + result.Value)) || (to is { } t && !task.TryWrite(args.A3, t + result.Value)))
@@ -94,7 +105,7 @@ internal static class TransferSyscalls
 
         // Unlike write(2) it waits for room once, then takes what fits.
         Result<long> moved = file.Write(task, buffer);
-        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask, dontWait) : ReadWriteSyscalls.Finish(task, moved);
+        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.WriteMask, dontWait) : ReadWriteSyscalls.Finish(task, file, moved);
     }
 
     internal static SyscallResult CopyFileRange(Task task, in SyscallArgs args)
@@ -139,7 +150,7 @@ internal static class TransferSyscalls
         if (found == 0)
             return from.Pipe.Writers == 0 ? SyscallResult.Ok : task.WaitForFile(source, PollEvents.ReadMask, dontWait);
         Result<long> moved = to.Write(task, new UserBuffer(copy.AsMemory(0, found)));
-        return moved.Error == Errno.EAGAIN ? task.WaitForFile(target, PollEvents.WriteMask, dontWait) : ReadWriteSyscalls.Finish(task, moved);
+        return moved.Error == Errno.EAGAIN ? task.WaitForFile(target, PollEvents.WriteMask, dontWait) : ReadWriteSyscalls.Finish(task, target, moved);
     }
 
     /// <summary>Moves up to <paramref name="count"/> bytes. Where no position is given the file offsets move. A source that can run dry (pipe, socket) ends
@@ -246,7 +257,7 @@ internal static class TransferSyscalls
 
         if (put.Error == Errno.EAGAIN)
             return Wait(task, target, PollEvents.WriteMask, [], state, done, dontWait);
-        SyscallResult failed = ReadWriteSyscalls.Finish(task, put);
+        SyscallResult failed = ReadWriteSyscalls.Finish(task, target, put);
         return done > 0 ? done : failed;
     }
 
@@ -260,7 +271,7 @@ internal static class TransferSyscalls
             {
                 if (put.Error == Errno.EAGAIN)
                     return Wait(task, target, PollEvents.WriteMask, streaming ? bytes.ToArray() : [], state, done, !streaming && dontWait);
-                SyscallResult failed = ReadWriteSyscalls.Finish(task, put);
+                SyscallResult failed = ReadWriteSyscalls.Finish(task, target, put);
                 return done > 0 ? done : failed;
             }
 

@@ -100,16 +100,25 @@ internal static class MessageSyscalls
     private static SyscallResult Send(Task task, SocketFile socket, in UserBuffer source, SendRequest request, MessageTransfer transfer)
     {
         bool dontWait = (request.Flags & MessageFlags.DontWait) != 0;
-        Result<long> sent = socket.Send(task, transfer.Bytes == 0 ? source : source.Skip(transfer.Bytes), request);
-        if (sent.IsOk)
+
+        // What was taken may be gone by now, with a wake-up for nobody: only a try that finds no room at all is followed by a wait.
+        for (; ; )
         {
-            long done = transfer.Bytes + sent.Value;
-            if (done >= source.Length || !socket.WritesInFull || dontWait || socket.IsNonBlocking)
-                return done;
-            transfer.Bytes = done;
-        }
-        else if (sent.Error != Errno.EAGAIN)
-        {
+            Result<long> sent = socket.Send(task, transfer.Bytes == 0 ? source : source.Skip(transfer.Bytes), request);
+            if (sent.IsOk)
+            {
+                transfer.Bytes += sent.Value;
+                if (transfer.Bytes >= source.Length || sent.Value == 0 || !socket.WritesInFull)
+                    return transfer.Bytes;
+
+                // What goes along goes with the first bytes.
+                request.Files = null;
+                request.Control = null;
+                continue;
+            }
+
+            if (sent.Error == Errno.EAGAIN)
+                break;
             if (sent.Error == Errno.EPIPE && socket.Type == SocketType.Stream && transfer.Bytes == 0 && (request.Flags & MessageFlags.NoSignal) == 0)
                 SignalDelivery.RaisePipe(task);
             return transfer.Bytes > 0 ? transfer.Bytes : sent.Error;
@@ -205,18 +214,21 @@ internal static class MessageSyscalls
 
     private static SyscallResult Receive(Task task, SocketFile socket, in UserBuffer destination, ReceiveRequest request, MessageTransfer transfer)
     {
-        bool dontWait = (request.Flags & MessageFlags.DontWait) != 0;
-        Result<long> received = socket.Receive(task, transfer.Bytes == 0 ? destination : destination.Skip(transfer.Bytes), request);
-        if (received.IsOk)
+        bool dontWait = (request.Flags & (MessageFlags.DontWait | MessageFlags.ErrorQueue)) != 0;
+        bool waitsForAll = (request.Flags & (MessageFlags.WaitAll | MessageFlags.Peek | MessageFlags.OutOfBand)) == MessageFlags.WaitAll && socket.Type == SocketType.Stream;
+        for (; ; )
         {
-            long done = transfer.Bytes + received.Value;
-            bool waitsForAll = (request.Flags & (MessageFlags.WaitAll | MessageFlags.Peek)) == MessageFlags.WaitAll && socket.Type == SocketType.Stream;
-            if (!waitsForAll || received.Value == 0 || done >= destination.Length || request.Files is not null || dontWait || socket.IsNonBlocking)
-                return done;
-            transfer.Bytes = done;
-        }
-        else if (received.Error != Errno.EAGAIN)
-        {
+            Result<long> received = socket.Receive(task, transfer.Bytes == 0 ? destination : destination.Skip(transfer.Bytes), request);
+            if (received.IsOk)
+            {
+                transfer.Bytes += received.Value;
+                if (!waitsForAll || received.Value == 0 || transfer.Bytes >= destination.Length || request.Files is not null)
+                    return transfer.Bytes;
+                continue;
+            }
+
+            if (received.Error == Errno.EAGAIN)
+                break;
             return transfer.Bytes > 0 ? transfer.Bytes : received.Error;
         }
 

@@ -55,6 +55,15 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
         ArmTimer();
     }
 
+    /// <summary>Holds the stack still while the sandbox stands still, from the moment its state is written: what comes in must not change what is in the image;
+    /// peers wait at a zero window. Off: connections go on.</summary>
+    public void Hold(bool on)
+    {
+        _stack.Enter(_kernel.Clock.Monotonic);
+        _stack.IsHeld = on;
+        Leave();
+    }
+
     internal void Leave()
     {
         _stack.Leave();

@@ -9,6 +9,9 @@ public abstract class SocketFamily
     {
         Register(new UnixFamily());
         Register(new Netlink.NetlinkFamily());
+        Register(new InetFamily(isV6: false));
+        Register(new InetFamily(isV6: true));
+        Register(new PacketFamily());
     }
 
     /// <summary>AF_*.</summary>

@@ -119,6 +119,15 @@ public abstract partial class SocketFile : FileObject
     /// <summary>Whether a boolean option of <see cref="Options"/> (its SO_* number) is on.</summary>
     public bool HasOption(int option) => _options is not null && _options.Has(option);
 
+    /// <summary>SO_TIMESTAMPING: SOF_TIMESTAMPING_*.</summary>
+    internal int Timestamping => _options?.Timestamping ?? 0;
+
+    /// <summary>Whether SO_PEEK_OFF is on.</summary>
+    protected bool HasPeekOffset => _options is { PeekOffset: >= 0 };
+
+    /// <summary>What accept(2) hands on.</summary>
+    protected void CopyOptionsTo(SocketFile accepted) => _options?.CopyTo(accepted.Options);
+
     /// <summary>st_ino, also in /proc/net.</summary>
     public ulong Inode => _inode;
 
@@ -127,6 +136,10 @@ public abstract partial class SocketFile : FileObject
     public override WaitQueue? WaitQueue => _waiters;
 
     public override bool WritesInFull => _type == SocketType.Stream;
+
+    public override bool RaisesPipeSignal => _type == SocketType.Stream;
+
+    public override long WaitTimeout(PollEvents events) => (events & PollEvents.Out) != 0 ? SendTimeout : ReceiveTimeout;
 
     public override string Describe() => $"socket:[{_inode}]";
 
@@ -190,6 +203,20 @@ public abstract partial class SocketFile : FileObject
 
     /// <summary>SO_PEERCRED; pid 0 and ids of -1 when nobody is known.</summary>
     public virtual SocketCredentials PeerCredentials => new() { Uid = uint.MaxValue, Gid = uint.MaxValue };
+
+    /// <summary>Requests on any socket: its owner (socket(7)), interfaces, routes and neighbours (netdevice(7), arp(7)).</summary>
+    public override SyscallResult Ioctl(Task caller, uint request, ulong argument)
+    {
+        switch (request)
+        {
+            case SIOC.SETOWN_FIO or SIOC.SPGRP:
+                return caller.TryRead(argument, out int owner) ? DescriptorSyscalls.SetOwner(caller, caller.Call.Args.I0, this, owner) : Errno.EFAULT;
+            case SIOC.GETOWN_FIO or SIOC.GPGRP:
+                return caller.TryWrite(argument, DescriptorSyscalls.GetOwner(this)) ? SyscallResult.Ok : Errno.EFAULT;
+            default:
+                return InterfaceRequests.Handle(caller, Domain, request, argument);
+        }
+    }
 
     /// <summary>An option of SOL_SOCKET.</summary>
     public virtual Errno SetSocketOption(Task task, int name, ReadOnlySpan<byte> value) => Options.Set(task, name, value);

@@ -157,7 +157,7 @@ internal static class SocketSyscalls
         if (length < 0)
             return Errno.EINVAL;
         Span<byte> given = [];
-        if (args.I1 is SOL.IP or SOL.IPV6 && args.I2 is IP.MSFILTER or IP.MCAST_MSFILTER)
+        if (OptionAsks(args.I1, args.I2))
         {
             given = new byte[Math.Min(length, MaxOption)];
             if (!task.Memory.TryReadAll(args.A3, given))
@@ -170,6 +170,10 @@ internal static class SocketSyscalls
         int count = Math.Min(length, value.Value.Length);
         return task.Memory.TryWriteAll(args.A3, value.Value.AsSpan(0, count)) && task.TryWrite(args.A4, count) ? SyscallResult.Ok : Errno.EFAULT;
     }
+
+    /// <summary>The options whose value's place holds a question: of which group, of which version.</summary>
+    private static bool OptionAsks(int level, int name) =>
+        (level is SOL.IP or SOL.IPV6 && name is IP.MSFILTER or IP.MCAST_MSFILTER) || (level == SOL.PACKET && name == PACKET.HDRLEN);
 
     // ---- shared with the message calls -----------------------------------------------------------------------------
 

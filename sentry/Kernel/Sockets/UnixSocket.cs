@@ -529,7 +529,7 @@ internal sealed partial class UnixSocket : SocketFile
                 value = _inFlight;
                 break;
             default:
-                return Errno.ENOTTY;
+                return base.Ioctl(caller, request, argument);
         }
 
         return caller.TryWrite(argument, (int)value) ? SyscallResult.Ok : Errno.EFAULT;

@@ -246,10 +246,12 @@ public sealed partial class Task : IWaiter, ITimerTarget
     /// <summary>The usual end of a read- or write-like try that met EAGAIN: EAGAIN itself when the file is non-blocking, else waits for the file.</summary>
     public SyscallResult WaitForFile(FileObject file, PollEvents events, bool dontWait = false)
     {
-        if (dontWait || file.IsNonBlocking || file.WaitQueue is null)
+        if (dontWait || file.IsNonBlocking || file.WaitQueue is null || Call.TimedOut)
             return Errno.EAGAIN;
         WaitOn(file.WaitQueue, events);
-        return Block(InterruptMode.Restart);
+        long timeout = file.WaitTimeout(events);
+        Call.SetTimeoutOnce(_kernel.Clock.Monotonic, timeout);
+        return Block(timeout >= 0 ? InterruptMode.Interrupt : InterruptMode.Restart);
     }
 
     /// <summary>Answers a blocked task directly, without another try (futex wake, a hand-over). The task must be blocked.</summary>

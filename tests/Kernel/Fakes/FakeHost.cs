@@ -12,7 +12,14 @@ internal sealed class FakeClock : IHostClock
 
     public long WakeupAt { get; private set; } = long.MaxValue;
 
-    public void ArmWakeup(long hostMonotonic) => WakeupAt = hostMonotonic;
+    /// <summary>How often a wake-up was asked for.</summary>
+    public int Requests { get; private set; }
+
+    public void ArmWakeup(long hostMonotonic)
+    {
+        WakeupAt = hostMonotonic;
+        Requests++;
+    }
 }
 
 /// <summary>The world outside the kernel, in memory.</summary>
