@@ -29,7 +29,7 @@ internal static class CallFormats
         Identity(Add);
         SystemCalls(Add);
         Times(Add);
-        Sockets(Add);
+        SocketFormats.Add(Add);
         IpcFormats.Add(Add, AddHex);
         table[Sysno.umask] = new CallFormat("umask", [Mode]) { Result = ResultFormat.Octal };
         return table;
@@ -295,67 +295,6 @@ internal static class CallFormats
         add(Sysno.timer_delete, Int);
     }
 
-    private static void Sockets(AddFormat add)
-    {
-        ArgumentFormat family = Flags(FlagTables.Family), type = Flags(FlagTables.SocketType), message = Flags(FlagTables.Message);
-        ArgumentFormat protocol = new((p, i) =>
-        {
-            if (p[0] is 2 or 10)
-                p.Flags((uint)p[i], FlagTables.InetProtocol);
-            else if (p[0] == 16)
-                p.Flags((uint)p[i], NetlinkTables.Protocol);
-            else
-                p.Append((long)(int)p[i]);
-        });
-        ArgumentFormat length = Out(IntCell);
-        ArgumentFormat level = Flags(FlagTables.SocketLevel);
-        ArgumentFormat option = new((p, i) =>
-        {
-            if ((int)p[i - 1] == 1)
-                p.Flags((uint)p[i], FlagTables.SocketOption);
-            else if ((int)p[i - 1] == 6)
-                p.Flags((uint)p[i], FlagTables.TcpOption);
-            else if ((int)p[i - 1] == 270)
-                p.Flags((uint)p[i], NetlinkTables.Option);
-            else
-                p.Hex((uint)p[i]);
-        });
-        add(Sysno.socket, family, type, protocol);
-        add(Sysno.socketpair, family, type, protocol, FdPair);
-        add(Sysno.connect, Fd, Structs.SocketAddressIn(2), Int);
-        add(Sysno.bind, Fd, Structs.SocketAddressIn(2), Int);
-        add(Sysno.listen, Fd, Int);
-        add(Sysno.accept, Fd, Structs.SocketAddressOut, length);
-        add(Sysno.accept4, Fd, Structs.SocketAddressOut, length, type);
-        add(Sysno.getsockname, Fd, Structs.SocketAddressOut, length);
-        add(Sysno.getpeername, Fd, Structs.SocketAddressOut, length);
-        add(Sysno.sendto, Fd, MessageIn, ULong, message, Structs.SocketAddressIn(5), UInt);
-        add(Sysno.recvfrom, Fd, MessageOut, ULong, message, Structs.SocketAddressOut, length);
-        add(Sysno.sendmsg, Fd, Structs.MessageHeader(outgoing: true), message);
-        add(Sysno.recvmsg, Fd, Structs.MessageHeader(outgoing: false), message);
-        add(Sysno.shutdown, Fd, Flags(FlagTables.Shutdown));
-        add(Sysno.setsockopt, Fd, level, option, new ArgumentFormat(PrintOptionIn), UInt);
-        add(Sysno.getsockopt, Fd, level, option, new ArgumentFormat(PrintOptionOut, OnExit: true), length);
-    }
-
-    private static void PrintOptionIn(CallPrinter p, int index)
-    {
-        if (p[4] == 4)
-            IntCell(p, p[index]);
-        else
-            p.Data(p[index], (long)p[4]);
-    }
-
-    private static void PrintOptionOut(CallPrinter p, int index)
-    {
-        if (p.Result.IsError || !p.Task.TryRead(p[4], out int length))
-            p.Address(p[index]);
-        else if (length == 4)
-            IntCell(p, p[index]);
-        else
-            p.Data(p[index], length);
-    }
-
     private static bool HasFcntlArgument(CallPrinter p) => (int)p[1] is not (1 or 3 or 9 or 11 or 1025 or 1032 or 1034);
 
     private static void PrintFcntlArgument(CallPrinter p, int index)
@@ -379,7 +318,8 @@ internal static class CallFormats
 
     private static void PrintIoctl(CallPrinter p, int index)
     {
-        string name = FlagTables.Ioctl.Describe((uint)p[index]);
+        FlagTable table = (p[index] & 0xff00) == 0x8900 ? SocketTables.Request : FlagTables.Ioctl;
+        string name = table.Describe((uint)p[index]);
         if (name.StartsWith("0x", StringComparison.Ordinal))
             p.Hex((uint)p[index]);
         else
@@ -399,7 +339,8 @@ internal static class CallFormats
                 IntCell(p, p[index]);
                 break;
             default:
-                p.Address(p[index]);
+                if (!SocketFormats.TryPrintRequest(p, (uint)p[1], p[index]))
+                    p.Address(p[index]);
                 break;
         }
     }

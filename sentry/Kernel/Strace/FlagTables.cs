@@ -185,25 +185,11 @@ internal static class FlagTables
 
     internal static readonly FlagTable Shutdown = Enum("SHUT_???", (0, "SHUT_RD"), (1, "SHUT_WR"), (2, "SHUT_RDWR"));
 
-    internal static readonly FlagTable SocketLevel = Enum("SOL_???", (0, "SOL_IP"), (1, "SOL_SOCKET"), (6, "SOL_TCP"), (17, "SOL_UDP"), (41, "SOL_IPV6"), (263, "SOL_PACKET"), (270, "SOL_NETLINK"));
-
-    internal static readonly FlagTable SocketOption = Enum("SO_???",
-        (1, "SO_DEBUG"), (2, "SO_REUSEADDR"), (3, "SO_TYPE"), (4, "SO_ERROR"), (5, "SO_DONTROUTE"), (6, "SO_BROADCAST"), (7, "SO_SNDBUF"), (8, "SO_RCVBUF"),
-        (9, "SO_KEEPALIVE"), (10, "SO_OOBINLINE"), (12, "SO_PRIORITY"), (13, "SO_LINGER"), (15, "SO_REUSEPORT"), (16, "SO_PASSCRED"), (17, "SO_PEERCRED"),
-        (18, "SO_RCVLOWAT"), (19, "SO_SNDLOWAT"), (20, "SO_RCVTIMEO_OLD"), (21, "SO_SNDTIMEO_OLD"), (25, "SO_BINDTODEVICE"), (29, "SO_TIMESTAMP_OLD"),
-        (30, "SO_ACCEPTCONN"), (31, "SO_PEERSEC"), (32, "SO_SNDBUFFORCE"), (33, "SO_RCVBUFFORCE"), (38, "SO_PROTOCOL"), (39, "SO_DOMAIN"), (42, "SO_PEEK_OFF"),
-        (59, "SO_PEERGROUPS"));
-
-    internal static readonly FlagTable TcpOption = Enum("TCP_???", (1, "TCP_NODELAY"), (2, "TCP_MAXSEG"), (3, "TCP_CORK"), (4, "TCP_KEEPIDLE"), (5, "TCP_KEEPINTVL"),
-        (6, "TCP_KEEPCNT"), (9, "TCP_DEFER_ACCEPT"), (11, "TCP_INFO"), (12, "TCP_QUICKACK"), (18, "TCP_USER_TIMEOUT"));
-
     internal static readonly FlagTable Ioctl = Enum("",
         (0x5401, "TCGETS"), (0x5402, "TCSETS"), (0x5403, "TCSETSW"), (0x5404, "TCSETSF"), (0x5409, "TCSBRK"), (0x540a, "TCXONC"), (0x540b, "TCFLSH"),
         (0x540e, "TIOCSCTTY"), (0x540f, "TIOCGPGRP"), (0x5410, "TIOCSPGRP"), (0x5411, "TIOCOUTQ"), (0x5413, "TIOCGWINSZ"), (0x5414, "TIOCSWINSZ"),
         (0x541b, "FIONREAD"), (0x5421, "FIONBIO"), (0x5422, "TIOCNOTTY"), (0x5429, "TIOCGSID"), (0x5450, "FIONCLEX"), (0x5451, "FIOCLEX"), (0x5452, "FIOASYNC"),
-        (0x5460, "FIOQSIZE"), (0x80045430, "TIOCGPTN"), (0x40045431, "TIOCSPTLCK"), (0x8901, "FIOSETOWN"), (0x8902, "SIOCSPGRP"), (0x8903, "FIOGETOWN"),
-        (0x8905, "SIOCATMARK"), (0x8910, "SIOCGIFNAME"), (0x8912, "SIOCGIFCONF"), (0x8913, "SIOCGIFFLAGS"), (0x8933, "SIOCGIFINDEX"), (0x40049409, "FICLONE"),
-        (0x80086601, "FS_IOC_GETFLAGS"));
+        (0x5460, "FIOQSIZE"), (0x80045430, "TIOCGPTN"), (0x40045431, "TIOCSPTLCK"), (0x40049409, "FICLONE"), (0x80086601, "FS_IOC_GETFLAGS"));
 
     internal static readonly FlagTable FutexCommand = Enum("FUTEX_???",
         (0, "FUTEX_WAIT"), (1, "FUTEX_WAKE"), (2, "FUTEX_FD"), (3, "FUTEX_REQUEUE"), (4, "FUTEX_CMP_REQUEUE"), (5, "FUTEX_WAKE_OP"), (6, "FUTEX_LOCK_PI"),
