@@ -22,6 +22,10 @@ internal sealed class Checkpointer(GuestKernel kernel, MainClock clock, int stat
     {
         long began = clock.Monotonic;
         Freezer.StopAll(kernel);
+
+        // What the image says of the network stays true for as long as the sandbox stands still.
+        if (!leaveRunning)
+            kernel.Network.Hold(true);
         List<MemoryPlan> plans = Freezer.PlanMemory(kernel, ref _length);
         var saver = new FileDataSaver(kernel.Host.Arena, _length);
         kernel.FileData.PrepareSave(saver);

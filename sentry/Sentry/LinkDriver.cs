@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Netstack.Stack;
 using Netstack.Wire;
 using Sentry.Abi;
@@ -14,15 +13,13 @@ namespace Sentry.Main;
 /// </summary>
 internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespace network, NetworkInterface link, bool offloads) : ILinkDriver, IEventSource
 {
-    private const int HeaderSize = 10;
-    private const int MaxFrame = 14 + 4 + 65536;
+    private const int HeaderSize = VirtioNetHeader.Size;
+    private const int MaxFrame = EthernetHeader.Size + EthernetHeader.TagSize + 65536;
     private const int MaxBatch = 48, MaxQueued = 512;
     private const int KeepWhole = 24 * 1024, GatherFrom = 2048;
     private const uint Readable = 1, Writable = 4, Failed = 8, HungUp = 16;
-    private const byte NeedsChecksum = 1, DataValid = 2;
-    private const byte SegmentNone = 0, SegmentTcpV4 = 1, SegmentTcpV6 = 4, SegmentEcn = 0x80;
 
-    private readonly Queue<byte[]> _queue = new();
+    private readonly Queue<Packet> _queue = new();
     private byte[] _spare = [];
     private bool _registered;
     private bool _closed;
@@ -44,21 +41,20 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
     {
         if (_closed)
             return false;
-        if (_queue.Count > 0)
-            return Enqueue(frame);
-        int start = frame.Start;
-        WriteHeader(frame, frame.Prepend(HeaderSize));
-        Result<int> sent;
-        if (frame.MoreLength == 0)
-            sent = HostFile.Write(Descriptor, frame.Head);
-        else if (frame.Length < GatherFrom || frame.More.Count > HostFile.MaxGather)
-            sent = HostFile.Write(Descriptor, frame.ToArray());
-        else
-            sent = HostFile.Write(Descriptor, frame.Head, frame.More);
-        frame.Start = start;
-        if (sent.IsOk)
-            return true;
-        return sent.Error is Errno.EAGAIN or Errno.ENOBUFS && Enqueue(frame);
+        HeaderOf(frame).WriteTo(frame.Prepend(HeaderSize));
+        if (_queue.Count == 0)
+        {
+            Errno error = Write(frame);
+            if (!IsFull(error))
+                return error == Errno.None;
+        }
+
+        if (_queue.Count >= MaxQueued)
+            return false;
+        _queue.Enqueue(frame);
+        if (_queue.Count == 1)
+            loop.Watch(this, Readable | Writable, _registered, once: false);
+        return true;
     }
 
     /// <inheritdoc/>
@@ -70,24 +66,11 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
             ReadFrames();
     }
 
-    private bool Enqueue(Packet frame)
-    {
-        if (_queue.Count >= MaxQueued)
-            return false;
-        int start = frame.Start;
-        WriteHeader(frame, frame.Prepend(HeaderSize));
-        _queue.Enqueue(frame.ToArray());
-        frame.Start = start;
-        if (_queue.Count == 1)
-            loop.Watch(this, Readable | Writable, _registered, once: false);
-        return true;
-    }
-
     private void Flush()
     {
-        while (_queue.TryPeek(out byte[]? frame))
+        while (_queue.TryPeek(out Packet? frame))
         {
-            if (HostFile.Write(Descriptor, frame).Error is Errno.EAGAIN or Errno.ENOBUFS)
+            if (IsFull(Write(frame)))
                 return;
             _queue.Dequeue();
         }
@@ -95,6 +78,17 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
         if (!_closed)
             loop.Watch(this, Readable, _registered, once: false);
     }
+
+    private Errno Write(Packet frame)
+    {
+        if (frame.PieceCount == 0)
+            return HostFile.Write(Descriptor, frame.Head).Error;
+        return frame.Length < GatherFrom || frame.PieceCount > HostFile.MaxGather
+            ? HostFile.Write(Descriptor, frame.ToArray()).Error
+            : HostFile.Write(Descriptor, frame.Head, frame.More).Error;
+    }
+
+    private static bool IsFull(Errno error) => error is Errno.EAGAIN or Errno.ENOBUFS;
 
     private void ReadFrames()
     {
@@ -113,7 +107,7 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
                 return;
             }
 
-            if (got.Value <= HeaderSize + 14)
+            if (got.Value < HeaderSize + EthernetHeader.Size || !VirtioNetHeader.TryParse(_spare, out VirtioNetHeader header))
                 continue;
 
             // A long frame keeps the buffer it was read into; a short one, which may wait in a receive queue, takes no more than it needs.
@@ -123,7 +117,9 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
             else
                 bytes = _spare.AsSpan(0, got.Value).ToArray();
             Packet frame = Packet.Received(bytes, HeaderSize, got.Value - HeaderSize);
-            ReadHeader(bytes, frame);
+            if (header.SegmentType is not VirtioNetHeader.SegmentNone && (header.SegmentType & ~VirtioNetHeader.SegmentEcn) is VirtioNetHeader.SegmentTcpV4 or VirtioNetHeader.SegmentTcpV6 or VirtioNetHeader.SegmentUdpL4)
+                frame.SegmentSize = header.SegmentSize;
+            frame.Checksum = (header.Flags & VirtioNetHeader.NeedsChecksum) != 0 ? ChecksumState.Partial : (header.Flags & VirtioNetHeader.DataValid) != 0 ? ChecksumState.Verified : ChecksumState.Unknown;
             network.Receive(link, frame);
         }
     }
@@ -138,55 +134,38 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
         _queue.Clear();
     }
 
-    private static void ReadHeader(ReadOnlySpan<byte> header, Packet frame)
+    /// <summary>What the other side is to do with a frame before it is on a wire.</summary>
+    private static VirtioNetHeader HeaderOf(Packet frame)
     {
-        frame.Checksum = (header[0] & NeedsChecksum) != 0 ? ChecksumState.Partial : (header[0] & DataValid) != 0 ? ChecksumState.Verified : ChecksumState.Unknown;
-        if ((header[1] & ~SegmentEcn) is SegmentTcpV4 or SegmentTcpV6)
-            frame.SegmentSize = BinaryPrimitives.ReadUInt16LittleEndian(header[4..]);
-    }
-
-    private static void WriteHeader(Packet frame, Span<byte> header)
-    {
-        header.Clear();
-        int start = frame.Start + HeaderSize;
-        int transport = frame.TransportOffset - start;
-        bool isV4 = frame.NetworkOffset >= 0 && frame.Buffer[frame.NetworkOffset] >> 4 == 4;
+        if (frame.Checksum != ChecksumState.Partial && frame.SegmentSize == 0)
+            return default;
+        int transport = frame.TransportOffset - frame.Start;
+        bool isUdp = frame.TransportProtocol == IpProtocol.Udp;
+        bool isV4 = frame.Buffer[frame.NetworkOffset] >> 4 == 4;
+        byte flags = 0, type = VirtioNetHeader.SegmentNone;
+        ushort checksumStart = 0, checksumOffset = 0, headers = 0, segment = 0;
         if (frame.Checksum == ChecksumState.Partial)
         {
-            header[0] = NeedsChecksum;
-            BinaryPrimitives.WriteUInt16LittleEndian(header[6..], (ushort)transport);
-            BinaryPrimitives.WriteUInt16LittleEndian(header[8..], ChecksumOffset(TransportProtocol(frame, isV4)));
+            flags = VirtioNetHeader.NeedsChecksum;
+            checksumStart = (ushort)transport;
+            checksumOffset = frame.TransportProtocol switch
+            {
+                IpProtocol.Tcp => 16,
+                IpProtocol.Udp => 6,
+                _ => 2,
+            };
         }
 
-        if (frame.SegmentSize <= 0 || frame.SegmentCount < 2)
-            return;
-        bool ecn = (frame.Buffer[frame.TransportOffset + 13] & 0x80) != 0;
-        header[1] = (byte)((isV4 ? SegmentTcpV4 : SegmentTcpV6) | (ecn ? SegmentEcn : SegmentNone));
-        int headers = transport + ((frame.Buffer[frame.TransportOffset + 12] >> 4) * 4);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[2..], (ushort)headers);
-        BinaryPrimitives.WriteUInt16LittleEndian(header[4..], (ushort)frame.SegmentSize);
-    }
-
-    private static ushort ChecksumOffset(byte protocol) => protocol switch
-    {
-        IpProtocol.Tcp => 16,
-        IpProtocol.Udp => 6,
-        _ => 2,
-    };
-
-    private static byte TransportProtocol(Packet frame, bool isV4)
-    {
-        ReadOnlySpan<byte> header = frame.Buffer.AsSpan(frame.NetworkOffset, frame.TransportOffset - frame.NetworkOffset);
-        if (isV4)
-            return header[9];
-        byte next = header[6];
-        for (int at = 40; at + 2 <= header.Length;)
+        if (frame.SegmentSize > 0 && frame.SegmentCount > 1)
         {
-            int length = next == IpProtocol.Fragment ? 8 : (header[at + 1] + 1) * 8;
-            next = header[at];
-            at += length;
+            const int tcpFlags = 13, congestionWindowReduced = 0x80;
+            type = isUdp ? VirtioNetHeader.SegmentUdpL4 : isV4 ? VirtioNetHeader.SegmentTcpV4 : VirtioNetHeader.SegmentTcpV6;
+            if (!isUdp && (frame.Buffer[frame.TransportOffset + tcpFlags] & congestionWindowReduced) != 0)
+                type |= VirtioNetHeader.SegmentEcn;
+            headers = (ushort)(transport + (isUdp ? UdpHeader.Size : (frame.Buffer[frame.TransportOffset + 12] >> 4) * 4));
+            segment = (ushort)frame.SegmentSize;
         }
 
-        return next;
+        return new VirtioNetHeader(flags, type, headers, segment, checksumStart, checksumOffset);
     }
 }

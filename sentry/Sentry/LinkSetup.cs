@@ -33,14 +33,16 @@ internal static class LinkSetup
             else if (newIdentity)
             {
                 found.IsUp = false;
-                foreach (InterfaceAddress address in found.Addresses.ToList())
-                    found.RemoveAddress(address.Address, address.Prefix);
+                while (found.Addresses.Count > 0)
+                    found.RemoveAddress(found.Addresses[0].Address);
                 found.Mac = mac;
                 found.Mtu = link.Mtu;
                 Configure(found, link);
             }
 
             new LinkDriver(descriptors[i], loop, network, found, link.Offloads).Start();
+            if (link.ReplacesSaved)
+                network.Stack.Announce(found);
         }
     }
 
@@ -48,10 +50,21 @@ internal static class LinkSetup
     {
         to.IsUp = true;
         foreach (string text in link.Addresses)
+            Check(to.AddAddress(ParseAddress(text, to.Name)), $"give {to.Name} the address {text}");
+        foreach (string text in link.Gateways)
         {
-            if (to.AddAddress(ParseAddress(text, to.Name)) is var error and not Errno.None)
-                throw new SentryException($"the address {text} cannot be added to {to.Name} ({error})");
+            if (!InetAddress.TryParse(text, out InetAddress gateway))
+                throw new SentryException($"\"{text}\" is no address of a gateway");
+            InetAddress any = gateway.IsV4 ? InetAddress.AnyV4 : InetAddress.AnyV6;
+            var route = new RouteEntry { Destination = any, Gateway = gateway, PreferredSource = any, InterfaceIndex = to.Index, Metric = gateway.IsV4 ? 0 : RouteEntry.UserMetricV6 };
+            Check(to.Stack.Routes.Add(route), $"route by {text}");
         }
+    }
+
+    private static void Check(Errno error, string action)
+    {
+        if (error != Errno.None)
+            throw new SentryException($"cannot {action}: {error}");
     }
 
     private static InterfaceAddress ParseAddress(string text, string label)
@@ -59,9 +72,9 @@ internal static class LinkSetup
         string[] parts = text.Split('/');
         if (parts.Length != 2 || !InetAddress.TryParse(parts[0], out InetAddress address) || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int prefix) || prefix > address.Bits)
             throw new SentryException($"\"{text}\" is no address with a prefix length");
-        
-        // Whoever runs the sandbox says that it is its own: no second is spent on asking the link.
-        var parsed = new InterfaceAddress { Address = address, Prefix = prefix, Flags = AddressFlags.Permanent | AddressFlags.NoDad };
+
+        // Whoever gives out addresses has seen to it that nobody else has them: they are used at once.
+        var parsed = new InterfaceAddress { Address = address, Prefix = prefix, Flags = AddressFlags.Permanent | AddressFlags.NoDad, Scope = address.IsLinkLocal ? RouteScope.Link : RouteScope.Universe };
         if (address.IsV4)
         {
             parsed.Label = label;

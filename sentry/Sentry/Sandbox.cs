@@ -200,7 +200,11 @@ internal sealed class Sandbox : IDisposable
         {
             // Go on: after a checkpoint that came to nothing, or past a save point.
             if (_frozen)
+            {
+                _kernel.Network.Hold(false);
                 Freezer.ResumeAll(_kernel);
+            }
+
             _frozen = false;
             SavePoint.Skip(_kernel);
             return new Reply();
@@ -238,6 +242,7 @@ internal sealed class Sandbox : IDisposable
         }
         catch (IOException e)
         {
+            _kernel.Network.Hold(false);
             Freezer.ResumeAll(_kernel);
             TrySend(new Reply { Id = request.Id, Error = e.Message });
             return;
