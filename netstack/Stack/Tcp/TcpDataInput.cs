@@ -91,7 +91,7 @@ internal static class TcpDataInput
     /// <summary>Data in order, from <paramref name="skip"/> bytes on.</summary>
     private static void Accept(TcpEndpoint e, in TcpSegmentIn segment, int skip)
     {
-        if (segment.Length > 0 && !MakeRoom(e))
+        if (segment.Length > 0 && !MakeRoom(e, segment.Length))
         {
             e.Ack.Pending |= TcpAckPending.NoRoom | TcpAckPending.Now | TcpAckPending.Scheduled;
             e.Notify(EndpointEvents.In);
@@ -177,7 +177,7 @@ internal static class TcpDataInput
     private static void QueueOutOfOrder(TcpEndpoint e, in TcpSegmentIn segment)
     {
         TcpEcn.OnData(e, segment.Tos);
-        if (!MakeRoom(e))
+        if (!MakeRoom(e, segment.Length))
             return;
         TcpDelayedAck.Schedule(e);
         e.Stat.OutOfOrder += (uint)segment.Count;
@@ -191,18 +191,19 @@ internal static class TcpDataInput
             TcpReceiveWindow.Grow(e, segment.Length);
     }
 
-    /// <summary>Room for a segment: drops the furthest of what is out of order when the buffer is over its limit (SACK is advisory, RFC 2018 section 8).</summary>
-    private static bool MakeRoom(TcpEndpoint e)
+    /// <summary>Room for a segment: drops the furthest of what is out of order when the buffer, overhead left aside, would be over its limit (SACK is advisory, RFC 2018 section 8).
+    /// A peer that keeps to the window it was offered never comes so far.</summary>
+    private static bool MakeRoom(TcpEndpoint e, int length)
     {
-        int limit = TcpReceiveWindow.FullSpace(e);
-        if (TcpReceiveWindow.Used(e) <= limit)
+        int limit = e.Options.ReceiveBuffer;
+        if (TcpReceiveWindow.Used(e) + length <= limit)
             return true;
-        while (e.Reassembly is { } reassembly && TcpReceiveWindow.Used(e) > limit && reassembly.DropLast())
+        while (e.Reassembly is { } reassembly && TcpReceiveWindow.Used(e) + length > limit && reassembly.DropLast())
         {
         }
 
         e.DropEmptyReassembly();
-        return TcpReceiveWindow.Used(e) <= limit;
+        return TcpReceiveWindow.Used(e) + length <= limit;
     }
 }
 

@@ -64,6 +64,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>Interface of a link-local peer.</summary>
     [Saved(42)] internal int ScopeInterface;
 
+    /// <summary>TCP_QUICKACK as it was last acted on.</summary>
+    [Saved(43)] private bool _quickAckSet = true;
+
     [NotSaved("looked up again")] private TcpRoute? _route;
     [NotSaved("within one call")] internal bool IsWriting;
     [NotSaved("armed again from the deadlines")] private StackTimer? _timer;
@@ -170,7 +173,7 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
 
         if (_state is TcpState.Closed or TcpState.Listen)
             return;
-        if (_tcpOptions.QuickAck == Ack.IsPingPong)
+        if (_tcpOptions.QuickAck != _quickAckSet)
             SetQuickAck(_tcpOptions.QuickAck);
         if (_tcpOptions.WindowClamp > 0)
         {
@@ -190,7 +193,11 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     }
 
     /// <summary>TCP_QUICKACK: acknowledges what waits at once, or goes back to delaying.</summary>
-    public void SetQuickAck(bool quick) => TcpDelayedAck.SetQuick(this, quick);
+    public void SetQuickAck(bool quick)
+    {
+        _tcpOptions.QuickAck = _quickAckSet = quick;
+        TcpDelayedAck.SetQuick(this, quick);
+    }
 
     // ---- connections ---------------------------------------------------------------------------------------------
 

@@ -98,16 +98,18 @@ internal static class TcpRecovery
             e.Loss.RetransmitHint = segment.Seq;
         }
 
-        if (segment.Is(TcpMarks.Lost))
+        if (segment.Is(TcpMarks.Retransmitted))
         {
-            if (!segment.Is(TcpMarks.Retransmitted))
-                return;
-
             // The retransmission itself was lost.
             segment.Marks &= ~TcpMarks.Retransmitted;
             e.Snd.RetransOut -= segment.Count;
         }
-        else
+        else if (segment.Is(TcpMarks.Lost))
+        {
+            return;
+        }
+
+        if (!segment.Is(TcpMarks.Lost))
         {
             segment.Marks |= TcpMarks.Lost;
             e.Snd.LostOut += segment.Count;

@@ -214,7 +214,7 @@ public sealed partial class ScriptCalls(ScriptRunner runner)
         TcpEndpoint endpoint = descriptor.Endpoint!;
         if (descriptor.IsConnecting)
         {
-            if (endpoint.State == TcpState.SynSent)
+            if (endpoint.State is TcpState.SynSent or TcpState.SynReceived)
                 return Errno.EALREADY;
             descriptor.IsConnecting = false;
             Errno error = endpoint.TakeError();
@@ -324,6 +324,18 @@ internal static class ScriptOptions
                 break;
             case "TCP_KEEPCNT":
                 endpoint.TcpOptions.KeepCount = (int)value;
+                break;
+            case "SO_LINGER":
+                endpoint.Options.Linger = (int)value;
+                break;
+            case "TCP_LINGER2":
+                endpoint.TcpOptions.Linger2 = (int)value;
+                break;
+            case "TCP_SYNCNT":
+                endpoint.TcpOptions.SynCount = (int)value;
+                break;
+            case "TCP_DEFER_ACCEPT":
+                endpoint.TcpOptions.DeferAccept = (int)value;
                 break;
             case "TCP_INQ" or "SO_ZEROCOPY" or "IP_TOS" or "IP_MTU_DISCOVER" or "IP_FREEBIND":
                 break;

@@ -201,7 +201,11 @@ public sealed class ScriptRunner : IStackHost, ILinkDriver
 
     private void Inject(ScriptPacket packet)
     {
-        if (packet.Flags.HasFlag(TcpFlags.Syn) && !packet.Flags.HasFlag(TcpFlags.Ack))
+        if (packet.Flags.HasFlag(TcpFlags.Syn) && Stack.Tcp.Endpoints.Any(e => e.State is TcpState.SynSent or TcpState.SynReceived && e.RemotePort == LocalPort))
+        {
+            _remoteIsn = RemoteBase - packet.Seq;
+        }
+        else if (packet.Flags.HasFlag(TcpFlags.Syn) && !packet.Flags.HasFlag(TcpFlags.Ack))
         {
             _remotePort++;
             _localPort = LocalPort;
@@ -210,8 +214,7 @@ public sealed class ScriptRunner : IStackHost, ILinkDriver
         }
         else if (packet.Flags.HasFlag(TcpFlags.Syn))
         {
-            _remoteIsn = RemoteBase;
-            _remoteIsn -= packet.Seq;
+            _remoteIsn = RemoteBase - packet.Seq;
         }
 
         TcpHeaderOptions options = default;
@@ -330,6 +333,8 @@ public sealed class ScriptRunner : IStackHost, ILinkDriver
         TcpFlags flags = (first.Flags & ~(TcpFlags.Fin | TcpFlags.Psh)) | (last.Flags & (TcpFlags.Fin | TcpFlags.Psh));
         if (flags != expected.Flags || first.Seq - _localIsn != expected.Seq || (expected.Flags.HasFlag(TcpFlags.Ack) && last.Ack - _remoteIsn != expected.Ack))
             throw new ScriptException($"sent: {actual}");
+        if (expected.Urgent != first.Urgent)
+            throw new ScriptException($"sent with urgent pointer {first.Urgent}: {actual}");
         if (expected.Window is { } window && first.Window != window)
             throw new ScriptException($"sent: {actual}");
         if (expected.Ecn is { } ecn && first.Ecn != ecn)
@@ -403,6 +408,8 @@ public sealed class LivePacket
 
     public int Ecn { get; private init; }
 
+    public int Urgent { get; private init; }
+
     public uint TimestampValue => _options.TimestampValue;
 
     public uint TimestampEcho => _options.TimestampEcho;
@@ -424,6 +431,7 @@ public sealed class LivePacket
             Ack = header.Acknowledgment,
             Flags = header.Flags,
             Window = header.Window,
+            Urgent = header.UrgentPointer,
             Length = ip.Length - 20 - header.Length,
             Ecn = ip[1] & 3,
             _isSyn = header.Has(TcpFlags.Syn),
