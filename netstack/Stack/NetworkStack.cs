@@ -36,6 +36,7 @@ public sealed partial class NetworkStack : IAfterLoad
     [NotSaved("no call is in progress")] private int _depth;
     [NotSaved("they say so again after a restore")] private readonly List<IStackObserver> _observers = [];
     [NotSaved("a restored stack is not held")] private bool _isHeld;
+    [NotSaved("what a held stack counts is forgotten")] private readonly StackCounters _unsavedCounters = new();
     [NotSaved("random bytes in store")] private readonly byte[] _random = new byte[512];
     [NotSaved("asked anew in each call")] private long _realtime;
     [NotSaved("of the bytes in store")] private int _randomLeft;
@@ -99,7 +100,7 @@ public sealed partial class NetworkStack : IAfterLoad
 
     public StackSettings Settings => _settings;
 
-    public StackCounters Counters => _counters;
+    public StackCounters Counters => _isHeld ? _unsavedCounters : _counters;
 
     public RoutingTable Routes => _routes;
 
