@@ -39,7 +39,8 @@ public sealed record VersionReport
 public sealed record DoctorLine(string Name, string State, string Detail);
 
 /// <summary>First frame of a connection to the attach socket; exactly one of the requests is set. Descriptors: standard input, output, error,
-/// and one for strace output when <see cref="StraceDescriptor"/>.</summary>
+/// one for strace output when <see cref="StraceDescriptor"/>, one for a terminal when <see cref="TerminalDescriptor"/>; to join a terminal
+/// (<see cref="Join"/>) the last alone.</summary>
 public sealed record AttachRequest
 {
     public RunRequest? Run { get; init; }
@@ -51,19 +52,35 @@ public sealed record AttachRequest
 
     public ExecProgramRequest? Exec { get; init; }
 
-    /// <summary>The sandbox to run in, with <see cref="Exec"/>.</summary>
+    /// <summary>The sandbox to run in, with <see cref="Exec"/>, or whose terminal to join, with <see cref="Join"/>.</summary>
     public string? Sandbox { get; init; }
+
+    /// <summary>The process whose terminal is to be joined: 1 for the first program's.</summary>
+    public int? Join { get; init; }
 
     /// <summary>What an HTTP request returned as <see cref="Started.AttachToken"/>.</summary>
     public string? Token { get; init; }
 
     public bool StraceDescriptor { get; init; }
+
+    /// <summary>A stream socket comes along that carries what is typed to a terminal and what it shows; used when the program has a terminal.</summary>
+    public bool TerminalDescriptor { get; init; }
+
+    /// <summary>The window that the terminal is shown in.</summary>
+    public WindowSize? Window { get; init; }
 }
 
-/// <summary>Frames from the client after the first: signals for the program. Closing the connection kills it.</summary>
-public sealed record AttachSignal
+/// <summary>Frames from the client after the first. Closing the connection kills the program, unless it only joined a terminal or has detached.</summary>
+public sealed record AttachInput
 {
+    /// <summary>A signal for the program; 0 for none.</summary>
     public int Signal { get; init; }
+
+    /// <summary>The terminal's window has changed.</summary>
+    public WindowSize? Window { get; init; }
+
+    /// <summary>The program is to go on without this client, which leaves.</summary>
+    public bool Detach { get; init; }
 }
 
 /// <summary>Frames from the agent: started, then ended; or an error and the end.</summary>
@@ -98,6 +115,6 @@ public sealed record AttachReply
 [JsonSerializable(typeof(DoctorLine[]))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(AttachRequest))]
-[JsonSerializable(typeof(AttachSignal))]
+[JsonSerializable(typeof(AttachInput))]
 [JsonSerializable(typeof(AttachReply))]
 public sealed partial class ApiJson : JsonSerializerContext;

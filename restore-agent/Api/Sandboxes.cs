@@ -12,7 +12,13 @@ public sealed record ProgramOptions
 
     /// <summary>UID, UID:GID or a name of the root file system's /etc/passwd; null for 0:0.</summary>
     public string? User { get; init; }
+
+    /// <summary>Run it on a terminal of its own: standard input, output and error are that terminal.</summary>
+    public bool Terminal { get; init; }
 }
+
+/// <summary>The size of a terminal's window in characters.</summary>
+public sealed record WindowSize(ushort Rows, ushort Columns);
 
 /// <summary>What a new sandbox is made of, whether from a program or a snapshot.</summary>
 public abstract record NewSandbox
@@ -78,6 +84,9 @@ public sealed record Started
 
     /// <summary>Send this with the streams over the attach socket within 30 seconds; null when detached.</summary>
     public string? AttachToken { get; init; }
+
+    /// <summary>The program has a terminal, joined with the descriptor that came for it.</summary>
+    public bool Terminal { get; init; }
 
     /// <summary>How long a restore took in the sentry, ns.</summary>
     public long RestoreNanoseconds { get; init; }

@@ -2,81 +2,142 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using RestoreAgent.Api;
 using Sentry.Host;
+using SnapshotRpc.Terminals;
 
 namespace SnapshotRpc;
 
-/// <summary>Hands a request with this process's standard streams to the agent, passes signals on, and ends as the program ends.</summary>
-public static class AttachedProgram
+/// <summary>Hands a request with this process's standard streams, or with a terminal, to the agent, passes signals on, and ends as the program ends.</summary>
+public sealed class AttachedProgram : IDisposable
 {
-    private const int SandboxFailed = 125;
+    private const int SandboxFailed = 125, KilledBySignal = 128;
+    private const int Hangup = 1, Interrupt = 2, Quit = 3, Terminate = 15;
 
-    private static readonly PosixSignal[] Forwarded = [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT];
+    private static readonly (PosixSignal Signal, int Number)[] Forwarded =
+        [(PosixSignal.SIGINT, Interrupt), (PosixSignal.SIGTERM, Terminate), (PosixSignal.SIGHUP, Hangup), (PosixSignal.SIGQUIT, Quit)];
+
+    private readonly AttachRequest _request;
+    private readonly TerminalSession? _terminal;
+    private readonly FrameChannel _agent = new(AgentLauncher.Connect(UserFolders.AttachSocket(AgentLauncher.RuntimeFolder)));
+    private readonly List<PosixSignalRegistration> _registrations = [];
+    private volatile bool _left;
+    private volatile int _signal;
+
+    private AttachedProgram(AttachRequest request, TerminalSession? terminal) => (_request, _terminal) = (request, terminal);
 
     /// <summary>Runs a request to its end; a detached one to its start, of which <paramref name="started"/> is told.</summary>
+    /// <param name="terminal">Offered to the program; used when it has a terminal.</param>
     /// <returns>The exit code for this process.</returns>
-    public static int Run(AttachRequest request, bool detached, int strace, Action<Started>? started = null)
+    public static int Run(AttachRequest request, bool detached, int strace, TerminalSession? terminal = null, Action<Started>? started = null)
     {
-        using FrameChannel agent = new(AgentLauncher.Connect(UserFolders.AttachSocket(AgentLauncher.RuntimeFolder)));
-        List<PosixSignalRegistration> registrations = [];
-        try
+        using (terminal)
         {
-            if (!detached)
+            try
             {
-                // Before the program can start: a signal in between is then its, not this process's end.
-                foreach (PosixSignal signal in Forwarded)
-                    registrations.Add(PosixSignalRegistration.Create(signal, context => Forward(agent, context)));
+                using AttachedProgram program = new(request, terminal);
+                if (!detached)
+                    program.TakeSignals();
+                program.Send(detached, strace);
+                return program.Follow(detached, started);
             }
-
-            Span<int> descriptors = [0, 1, 2, strace];
-            byte[] body = JsonSerializer.SerializeToUtf8Bytes(request with { StraceDescriptor = strace >= 0 }, ApiJson.Default.AttachRequest);
-            agent.Send(body, detached && strace < 0 ? [] : descriptors[..(strace >= 0 ? 4 : 3)]);
-            while (agent.Receive(out _) is { } frame)
+            catch (IOException e)
             {
-                AttachReply reply = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachReply) ?? new AttachReply();
-                if (reply.Error is not null)
-                    throw new CliException(reply.Error);
-                if (reply.Started is not null)
-                {
-                    started?.Invoke(reply.Started);
-                    if (detached)
-                        return 0;
-                }
-
-                if (reply.Exit is null)
-                    continue;
-                if (reply.Exit.Reason is { } reason)
-                    Console.Error.WriteLine("snapshot-rpc: " + reason);
-                return reply.Exit.ExitCode;
+                terminal?.Dispose();
+                Console.Error.WriteLine("snapshot-rpc: the connection to the agent failed: " + e.Message);
+                return SandboxFailed;
             }
-
-            throw new CliException("the agent has gone, and the sandbox with it; snapshot-rpc agent start starts a new one");
-        }
-        catch (IOException e)
-        {
-            Console.Error.WriteLine("snapshot-rpc: the connection to the agent failed: " + e.Message);
-            return SandboxFailed;
-        }
-        finally
-        {
-            foreach (PosixSignalRegistration registration in registrations)
-                registration.Dispose();
         }
     }
 
-    private static void Forward(FrameChannel agent, PosixSignalContext context)
+    public void Dispose()
     {
-        const int Hangup = 1, Interrupt = 2, Quit = 3, Terminate = 15;
-        context.Cancel = true;
-        int number = context.Signal switch
+        foreach (PosixSignalRegistration registration in _registrations)
+            registration.Dispose();
+        _agent.Dispose();
+    }
+
+    // Before the program can start: a signal in between is then its, not this process's end. Who only looks on keeps its signals to itself.
+    private void TakeSignals()
+    {
+        foreach ((PosixSignal signal, int number) in Forwarded)
         {
-            PosixSignal.SIGHUP => Hangup,
-            PosixSignal.SIGINT => Interrupt,
-            PosixSignal.SIGQUIT => Quit,
-            _ => Terminate,
+            _registrations.Add(PosixSignalRegistration.Create(signal, context =>
+            {
+                context.Cancel = true;
+                if (_request.Join is null)
+                {
+                    TrySend(new AttachInput { Signal = number });
+                    return;
+                }
+
+                _signal = number;
+                Leave();
+            }));
+        }
+    }
+
+    private void Send(bool detached, int strace)
+    {
+        List<int> descriptors = (detached && strace < 0) || _request.Join is not null ? [] : [0, 1, 2];
+        if (strace >= 0)
+            descriptors.Add(strace);
+        if (_terminal is not null)
+            descriptors.Add(_terminal.Descriptor);
+        AttachRequest whole = _request with
+        {
+            StraceDescriptor = strace >= 0,
+            TerminalDescriptor = _terminal is not null,
+            Window = TerminalSession.Window,
         };
+        _agent.Send(JsonSerializer.SerializeToUtf8Bytes(whole, ApiJson.Default.AttachRequest), CollectionsMarshal.AsSpan(descriptors));
+    }
+
+    private int Follow(bool detached, Action<Started>? started)
+    {
+        string name = "";
+        while (_agent.Receive(out _) is { } frame)
+        {
+            AttachReply reply = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachReply) ?? new AttachReply();
+            if (reply.Error is not null)
+                throw new CliException(reply.Error);
+            if (reply.Started is not null)
+            {
+                name = reply.Started.Name + (_request.Exec is null ? "" : $" --pid {reply.Started.Pid}");
+                started?.Invoke(reply.Started);
+                if (detached)
+                    return 0;
+                if (reply.Started.Terminal)
+                    _terminal?.Start(window => TrySend(new AttachInput { Window = window }), Leave);
+            }
+
+            if (reply.Exit is null)
+                continue;
+            _terminal?.Finish();
+            _terminal?.Dispose();
+            if (reply.Exit.Reason is { } reason)
+                Console.Error.WriteLine("snapshot-rpc: " + reason);
+            return reply.Exit.ExitCode;
+        }
+
+        _terminal?.Dispose();
+        if (!_left)
+            throw new CliException("the agent has gone, and the sandbox with it; snapshot-rpc agent start starts a new one");
+        Console.Error.WriteLine($"snapshot-rpc: detached; snapshot-rpc attach {name} comes back");
+        return _signal == 0 ? 0 : KilledBySignal + _signal;
+    }
+
+    /// <summary>The program goes on without this client.</summary>
+    private void Leave()
+    {
+        _left = true;
+        TrySend(new AttachInput { Detach = true });
+        _agent.Shutdown();
+    }
+
+    private void TrySend(AttachInput input)
+    {
         try
         {
-            agent.Send(JsonSerializer.SerializeToUtf8Bytes(new AttachSignal { Signal = number }, ApiJson.Default.AttachSignal));
+            _agent.Send(JsonSerializer.SerializeToUtf8Bytes(input, ApiJson.Default.AttachInput));
         }
         catch (IOException)
         {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using RestoreAgent.Api;
 using Sentry.Abi;
 using Sentry.Host;
+using SnapshotRpc.Terminals;
 
 namespace SnapshotRpc;
 
@@ -12,7 +13,7 @@ public static class CommandLine
 
     public static RootCommand Build() => new("Runs programs in sandboxes that can be saved and restored.")
     {
-        Run(), Exec(), Checkpoint(), Restore(),
+        Run(), Exec(), Attach(), Checkpoint(), Restore(),
         SandboxCommands.List(), SandboxCommands.Logs(), SandboxCommands.Kill(), SandboxCommands.Remove(), SandboxCommands.Wait(),
         SnapshotCommands.List(StoreOption), SnapshotCommands.Inspect(StoreOption),
         HostCommands.Doctor(), HostCommands.Agent(),
@@ -54,7 +55,8 @@ public static class CommandLine
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
             };
-            return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
+            TerminalSession? terminal = request.Program.Terminal && !request.Detach ? sandbox.Terminal.Open(result) : null;
+            return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, terminal, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
         });
         return command;
     }
@@ -64,13 +66,27 @@ public static class CommandLine
         Argument<string> name = new("sandbox") { Description = "The sandbox" };
         Option<bool> detach = new("--detach", "-d") { Description = "Do not wait; output goes to the sandbox's log" };
         ProgramArguments program = new();
+        TerminalOptions terminal = new();
         Command command = new("exec", "Runs a further program in a sandbox.") { name, detach };
         program.AddTo(command);
+        terminal.AddTo(command);
         command.SetAction(result =>
         {
             ExecProgramRequest request = new() { Program = program.Read(result), Detach = result.GetValue(detach) };
-            return AttachedProgram.Run(new AttachRequest { Exec = request, Sandbox = result.GetValue(name) }, request.Detach, -1);
+            return AttachedProgram.Run(new AttachRequest { Exec = request, Sandbox = result.GetValue(name) }, request.Detach, -1,
+                request.Program.Terminal && !request.Detach ? terminal.Open(result) : null);
         });
+        return command;
+    }
+
+    private static Command Attach()
+    {
+        Argument<string> name = new("sandbox") { Description = "The sandbox" };
+        Option<int> pid = new("--pid") { Description = "The process whose terminal to join; one that exec -t started", DefaultValueFactory = _ => 1 };
+        TerminalOptions terminal = new();
+        Command command = new("attach", "Joins the terminal of a sandbox's program.") { name, pid };
+        terminal.AddTo(command);
+        command.SetAction(result => AttachedProgram.Run(new AttachRequest { Join = result.GetValue(pid), Sandbox = result.GetValue(name) }, false, -1, terminal.Open(result)));
         return command;
     }
 
@@ -123,7 +139,8 @@ public static class CommandLine
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
             };
-            return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor,
+            TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);
+            return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor, terminal,
                 request.Detach ? s => Console.Out.WriteLine($"{s.Name}: restored in {Table.Milliseconds(s.RestoreNanoseconds)}") : null);
         });
         return command;
@@ -138,6 +155,9 @@ public static class CommandLine
 
         public Option<bool> Detach { get; } = new("--detach", "-d") { Description = "Do not wait; output goes to the log" };
 
+        /// <summary>How to leave the terminal of the program.</summary>
+        public TerminalOptions Terminal { get; } = new();
+
         public Option<string?> Platform { get; } = new("--platform") { Description = "How system calls are intercepted: notify" };
 
         public Option<int> SaveAtCall { get; } = new("--save-at-call") { Description = "Test aid: at this guest call save, destroy and restore the sandbox", HelpName = "N", DefaultValueFactory = _ => -1 };
@@ -149,6 +169,7 @@ public static class CommandLine
             foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
                 command.Options.Add(option);
             Network.AddTo(command);
+            Terminal.AddTo(command);
         }
 
         /// <summary>Whether calls are printed, and the descriptor of the file to print them to; -1 for standard error.</summary>
@@ -164,17 +185,32 @@ public static class CommandLine
         }
     }
 
+    /// <summary>Options of commands that show a program's terminal in the user's own.</summary>
+    private sealed class TerminalOptions
+    {
+        private readonly Option<string> _keys = new("--detach-keys") { Description = "The keys that leave the terminal, the program going on", HelpName = "KEYS", DefaultValueFactory = _ => DetachKeys.Default };
+
+        /// <summary>Whether there is a terminal here to show another in.</summary>
+        public static bool IsPossible => HostTerminal.IsTerminal(0) && HostTerminal.IsTerminal(1);
+
+        public void AddTo(Command command) => command.Options.Add(_keys);
+
+        public TerminalSession Open(ParseResult result) => new(DetachKeys.Parse(result.GetValue(_keys)!));
+    }
+
     /// <summary>The program to run and what it is given.</summary>
     private sealed class ProgramArguments
     {
         private readonly Option<string[]> _environment = new("--env", "-e") { Description = "NAME=value, or NAME for its value here; repeatable", DefaultValueFactory = _ => [] };
         private readonly Option<string?> _workingDirectory = new("--workdir", "-w") { Description = "The folder to start in", HelpName = "DIR" };
         private readonly Option<string?> _user = new("--user", "-u") { Description = "UID, UID:GID or a name of the root file system" };
+        private readonly Option<bool> _terminal = new("--tty", "-t") { Description = "Give the program a terminal, shown in this one" };
+        private readonly Option<bool> _interactive = new("--interactive", "-i") { Description = "Pass standard input on; always done, so that -it is as elsewhere" };
         private readonly Argument<string[]> _arguments = new("program") { Description = "The program and its arguments, after --", Arity = ArgumentArity.OneOrMore };
 
         public void AddTo(Command command)
         {
-            foreach (Option option in (Option[])[_environment, _workingDirectory, _user])
+            foreach (Option option in (Option[])[_environment, _workingDirectory, _user, _terminal, _interactive])
                 command.Options.Add(option);
             command.Arguments.Add(_arguments);
         }
@@ -185,6 +221,7 @@ public static class CommandLine
             Environment = [.. Terminal(), .. result.GetValue(_environment)!.Select(ValueOf)],
             WorkingDirectory = result.GetValue(_workingDirectory),
             User = result.GetValue(_user),
+            Terminal = result.GetValue(_terminal),
         };
 
         private static string ValueOf(string entry) => entry.Contains('=', StringComparison.Ordinal) ? entry : $"{entry}={Environment.GetEnvironmentVariable(entry)}";

@@ -14,6 +14,8 @@ namespace Sentry.Control;
 [JsonDerivedType(typeof(SignalRequest), "signal")]
 [JsonDerivedType(typeof(CheckpointRequest), "checkpoint")]
 [JsonDerivedType(typeof(InspectRequest), "inspect")]
+[JsonDerivedType(typeof(AttachTerminalRequest), "attach-terminal")]
+[JsonDerivedType(typeof(ResizeRequest), "resize")]
 [JsonDerivedType(typeof(Reply), "reply")]
 [JsonDerivedType(typeof(ProcessExited), "process-exited")]
 [JsonDerivedType(typeof(SavePointReached), "save-point")]
@@ -41,6 +43,28 @@ public sealed record ProgramSpec
     public uint Uid { get; init; }
 
     public uint Gid { get; init; }
+
+    /// <summary>Run it on a terminal of its own instead of the streams that come along.</summary>
+    public TerminalSpec? Terminal { get; init; }
+}
+
+/// <summary>The terminal of a program that is started or restored.</summary>
+public sealed record TerminalSpec
+{
+    /// <summary>In a restore: the program's process id.</summary>
+    public int Pid { get; init; }
+
+    /// <summary>The window; 0 by 0 leaves a restored terminal as it was.</summary>
+    public ushort Rows { get; init; }
+
+    public ushort Columns { get; init; }
+
+    /// <summary>A descriptor comes along, the last of the message (in a restore one for each terminal that has one, in their order): a stream socket
+    /// that carries what is typed and shown.</summary>
+    public bool Attached { get; init; }
+
+    /// <summary>What is shown is also written to the program's standard output.</summary>
+    public bool Log { get; init; }
 }
 
 /// <summary>
@@ -82,7 +106,7 @@ public sealed record SeedFile
 }
 
 /// <summary>Starts the first program of an empty sentry. Descriptors: gofer socket, standard input, output, error, strace output (if <see cref="Strace"/>),
-/// then one for each of <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>).</summary>
+/// then one for each of <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>), then the terminal.</summary>
 public sealed record StartRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
@@ -104,7 +128,7 @@ public sealed record StartRequest : ControlMessage
     public int SaveAtCall { get; init; } = -1;
 }
 
-/// <summary>Starts another program in a running sandbox. Descriptors: standard input, output, error. The reply's <see cref="Reply.Pid"/> is its process id.</summary>
+/// <summary>Starts another program in a running sandbox. Descriptors: standard input, output, error, terminal. The reply's <see cref="Reply.Pid"/> is its process id.</summary>
 public sealed record ExecRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
@@ -128,7 +152,8 @@ public sealed record CheckpointRequest : ControlMessage
 
 /// <summary>Restores into an empty sentry. Descriptors: gofer socket, state file, memory file (read-only, never changes), standard input, output, error
 /// of the first program, then three for each of <see cref="ExecStreams"/>, then strace output (if <see cref="Strace"/>), then one for each of
-/// <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>). Interfaces of the image to which none goes lose their carrier.</summary>
+/// <see cref="Links"/>, then the broker's socket (if <see cref="HostNetwork"/>), then those of
+/// <see cref="Terminals"/>. Interfaces of the image to which none goes lose their carrier.</summary>
 public sealed record RestoreRequest : ControlMessage
 {
     /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
@@ -149,9 +174,33 @@ public sealed record RestoreRequest : ControlMessage
     /// <summary>Written into the overlay before the guest goes on.</summary>
     public SeedFile[] Files { get; init; } = [];
 
+    /// <summary>The terminals that someone looks at or that are logged; programs' others go on without.</summary>
+    public TerminalSpec[] Terminals { get; init; } = [];
+
     public bool Strace { get; init; }
 
     public int SaveAtCall { get; init; } = -1;
+}
+
+/// <summary>Joins another end with the terminal of a program. Descriptor: as with <see cref="TerminalSpec.Attached"/>.</summary>
+public sealed record AttachTerminalRequest : ControlMessage
+{
+    public int Pid { get; init; }
+
+    /// <summary>The window of the new end; 0 by 0 leaves it as it is.</summary>
+    public ushort Rows { get; init; }
+
+    public ushort Columns { get; init; }
+}
+
+/// <summary>Changes the window of a program's terminal.</summary>
+public sealed record ResizeRequest : ControlMessage
+{
+    public int Pid { get; init; }
+
+    public ushort Rows { get; init; }
+
+    public ushort Columns { get; init; }
 }
 
 /// <summary>Asks for <see cref="Reply.Inspection"/>.</summary>

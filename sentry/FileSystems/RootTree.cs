@@ -11,7 +11,7 @@ namespace Sentry.FileSystems;
 /// <summary>Builds the mounts that a new sandbox begins with.</summary>
 public static class RootTree
 {
-    /// <summary>Mounts <c>/</c> as an overlay over the gofer's tree (an empty tmpfs when <paramref name="gofer"/> is null), <c>/dev</c>, <c>/dev/shm</c>, and
+    /// <summary>Mounts <c>/</c> as an overlay over the gofer's tree (an empty tmpfs when <paramref name="gofer"/> is null), <c>/dev</c>, <c>/dev/pts</c>, <c>/dev/shm</c>, and
     /// <c>/proc</c> and <c>/sys</c>, and sees to it that the usual directories are there.</summary>
     public static void Mount(GuestKernel kernel, GoferClient? gofer)
     {
@@ -34,6 +34,9 @@ public static class RootTree
         mounts.Attach(shm.Inode.FileSystem, shm, new VfsPath(dev.Mount, Find(dev.Dentry, "shm", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev);
         Dentry queues = Mqueues.GetRoot(kernel, kernel.Ipc);
         mounts.Attach(queues.Inode.FileSystem, queues, new VfsPath(dev.Mount, Find(dev.Dentry, "mqueue", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
+        if (!PtsFileSystem.Make(kernel, "devpts", "gid=5,mode=620,ptmxmode=666").TryGet(out Dentry? pts, out Errno error))
+            throw new IOException($"/dev/pts cannot be made: {error}");
+        mounts.Attach(pts.Inode.FileSystem, pts, new VfsPath(dev.Mount, Find(dev.Dentry, "pts", 0x1ED)), MountFlags.NoSuid | MountFlags.NoExec);
         Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
         Attach(mounts, "sys", new SysFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
@@ -68,12 +71,13 @@ public static class RootTree
             throw new IOException($"{path} cannot be written: {written.Error}");
     }
 
-    /// <summary>Makes tmpfs, devtmpfs, proc and sysfs known to mount(2). Called for a new and for a restored sandbox.</summary>
+    /// <summary>Makes tmpfs, devtmpfs, devpts, proc and sysfs known to mount(2). Called for a new and for a restored sandbox.</summary>
     public static void RegisterTypes()
     {
         FileSystemTypes.Register("tmpfs", MakeTmpfs);
         FileSystemTypes.Register("devtmpfs", (kernel, _, _) => DeviceTree.Create(kernel).Root);
         FileSystemTypes.Register("mqueue", (kernel, _, _) => Mqueues.GetRoot(kernel, kernel.Ipc));
+        FileSystemTypes.Register("devpts", PtsFileSystem.Make);
         FileSystemTypes.Register("proc", (kernel, _, _) => new ProcFileSystem(kernel).Root);
         FileSystemTypes.Register("sysfs", (kernel, _, _) => new SysFileSystem(kernel).Root);
     }

@@ -72,6 +72,16 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     /// <summary>Tries the calls that something woke. Called after every event on the dispatch thread.</summary>
     public void RunReady()
     {
+        do
+        {
+            kernel.RunDeferred();
+            TryReady();
+        }
+        while (kernel.HasDeferred);
+    }
+
+    private void TryReady()
+    {
         while (kernel.ReadyTasks.TryDequeue(out Task? task))
         {
             if (!task.TakeReady() || task.State != TaskState.Blocked || !SignalDelivery.MayRetry(task))
@@ -86,6 +96,22 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     public void RunReadyElsewhere()
     {
         List<Task>? later = null;
+        do
+        {
+            kernel.RunDeferred();
+            TryReadyElsewhere(ref later);
+        }
+        while (kernel.HasDeferred);
+
+        if (later is null)
+            return;
+        foreach (Task task in later)
+            kernel.ReadyTasks.Enqueue(task);
+        kernel.Host.Platform.Post(RunReady);
+    }
+
+    private void TryReadyElsewhere(ref List<Task>? later)
+    {
         while (kernel.ReadyTasks.TryDequeue(out Task? task))
         {
             if (task.State == TaskState.Blocked && SignalDelivery.HasDeliverable(task))
@@ -99,12 +125,6 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
             task.ClearWaits();
             Try(task);
         }
-
-        if (later is null)
-            return;
-        foreach (Task task in later)
-            kernel.ReadyTasks.Enqueue(task);
-        kernel.Host.Platform.Post(RunReady);
     }
 
     /// <summary>Resumes a Stopped task unless it has a reason to stay: a vfork child uses its memory, its process is stopped, it is gone.</summary>

@@ -35,6 +35,9 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(21)] private FileDataRegistry _fileData;
     [Saved(60)] private UnixNames _unixNames = new();
     [Saved(61, Since = 2)] private NetworkNamespace? _network;
+    [Saved(70)] private Terminal? _console;
+    [Saved(71)] private List<TerminalBridge> _bridges = [];
+    [NotSaved("a checkpoint is taken when there is none")] private readonly Queue<IDeferredWork> _deferred = new();
     [Saved(80)] private IpcNamespace _ipc = new();
     [Saved(81)] private KernelSettings _settings = new();
     [Saved(82)] private int _fileWatches;
@@ -187,6 +190,37 @@ public sealed partial class GuestKernel : IAfterLoad
     {
         get => _lastPid;
         set => _lastPid = value;
+    }
+
+    /// <summary>The terminal of the first program, where it has one: /dev/console.</summary>
+    public Terminal? Console
+    {
+        get => _console;
+        internal set => _console = value;
+    }
+
+    /// <summary>The terminals that are joined with someone outside.</summary>
+    public List<TerminalBridge> Bridges => _bridges;
+
+    /// <summary>Has something done after the event in hand, by whoever may change more than it may itself (<see cref="IWaiter.OnWake"/>).</summary>
+    internal void Defer(IDeferredWork work) => _deferred.Enqueue(work);
+
+    internal bool HasDeferred => _deferred.Count > 0;
+
+    /// <summary>Does what was deferred.</summary>
+    internal void RunDeferred()
+    {
+        while (_deferred.TryDequeue(out IDeferredWork? work))
+            work.Run();
+    }
+
+    /// <summary>A program started from outside has ended.</summary>
+    internal void ReportExit(int pid, int waitStatus)
+    {
+        if (_bridges.Find(b => b.ProcessId == pid) is { } bridge)
+            bridge.OnProgramEnded(waitStatus);
+        else
+            _host.OnProgramExited(pid, waitStatus);
     }
 
     internal UnixNames UnixNames => _unixNames;

@@ -185,7 +185,7 @@ public static class SyscallTable
         table[Sysno.munlock] = Full(MemoryLockSyscalls.Munlock);
         table[Sysno.mlockall] = Full(MemoryLockSyscalls.Mlockall);
         table[Sysno.munlockall] = Full(MemoryLockSyscalls.Munlockall);
-        table[Sysno.vhangup] = Missing(Errno.ENOSYS);
+        table[Sysno.vhangup] = Full(IdentitySyscalls.Vhangup);
         table[Sysno.modify_ldt] = Missing(Errno.ENOSYS);
         table[Sysno.pivot_root] = Full(PathSyscalls.PivotRoot);
         table[Sysno._sysctl] = Missing(Errno.ENOSYS);

@@ -22,6 +22,7 @@ internal sealed class Sandbox : IDisposable
     private readonly IPlatform _platform;
     private readonly MainHost _host;
     private GuestKernel _kernel = null!;
+    private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private bool _frozen;
 
@@ -95,48 +96,30 @@ internal sealed class Sandbox : IDisposable
     private Reply Start(StartRequest request, int[] descriptors)
     {
         int links = request.Strace ? 5 : 4;
-        if (descriptors.Length != links + request.Links.Length)
+        int[] terminal = request.Program.Terminal is { Attached: true } ? [descriptors[^1]] : [];
+        if (descriptors.Length != links + request.Links.Length + terminal.Length)
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]));
         RootSetup.WriteFiles(_kernel, request.Files);
-        LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links), newIdentity: false);
+        LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
         UseStrace(request.Strace ? descriptors[4] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
-        return StartProgram(request.Program, descriptors.AsSpan(1, 3));
+        _programs = new ProgramStarter(_kernel, _loop);
+        return _programs.Start(request.Program, descriptors.AsSpan(1, 3), terminal);
     }
-
-    private Reply StartProgram(ProgramSpec program, ReadOnlySpan<int> streams)
-    {
-        int pid = _kernel.PeekNextPid();
-        FileObject[] files = new FileObject[streams.Length];
-        for (int i = 0; i < streams.Length; i++)
-            files[i] = new HostStreamFile(_kernel, new MainStream(streams[i], _loop), new StreamIdentity(pid, i));
-        List<string> arguments = [.. program.Arguments.Select(HostPath.FromText)];
-        Result<int> started = InitialProcess.Start(_kernel, new InitialProgram(arguments, [.. program.Environment.Select(HostPath.FromText)], HostPath.FromText(program.WorkingDirectory), program.Uid, program.Gid), files);
-        if (started.IsOk)
-            return new Reply { Pid = started.Value };
-        return new Reply { Error = $"cannot run {program.Arguments[0]}: {Describe(started.Error)}" };
-    }
-
-    private static string Describe(Errno error) => error switch
-    {
-        Errno.ENOENT => "no such file in the sandbox",
-        Errno.EACCES => "permission denied",
-        Errno.ENOEXEC => "not a program for x86-64 Linux",
-        Errno.ENOTDIR => "the working directory is not there",
-        _ => error.ToString(),
-    };
 
     private Reply Restore(RestoreRequest request, int[] descriptors)
     {
         int streams = 3 * (1 + request.ExecStreams.Length);
         int links = 3 + streams + (request.Strace ? 1 : 0);
-        if (descriptors.Length != links + request.Links.Length)
+        int terminals = request.Terminals.Count(t => t.Attached);
+        if (descriptors.Length != links + request.Links.Length + terminals)
             return new Reply { Error = "the restore request came without its descriptors" };
         var image = new MainImage(descriptors[2]);
-        var donated = new DonatedStreams(_loop, request.ExecStreams, descriptors.AsSpan(3, streams));
+        var donated = new DonatedStreams(_loop, request, descriptors.AsSpan(3, streams), descriptors.AsSpan(descriptors.Length - terminals));
         _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
+        _programs = new ProgramStarter(_kernel, _loop);
         RootSetup.Adopt();
         RootSetup.WriteFiles(_kernel, request.Files);
         if (request.NewIdentity && request.HostName is { } name)
@@ -145,8 +128,9 @@ internal sealed class Sandbox : IDisposable
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         lock (_kernel.Lock)
         {
-            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links), request.NewIdentity);
+            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
             Thawer.Rebuild(_kernel, image, image.Length);
+            _programs.ShowTerminals(request.Terminals);
             Thawer.Start(_kernel);
         }
 
@@ -174,8 +158,16 @@ internal sealed class Sandbox : IDisposable
     {
         switch (message)
         {
-            case ExecRequest exec when descriptors.Length == 3:
-                TrySend(StartProgram(exec.Program, descriptors) with { Id = exec.Id });
+            case ExecRequest exec when descriptors.Length == (exec.Program.Terminal is { Attached: true } ? 4 : 3):
+                TrySend(_programs.Start(exec.Program, descriptors.AsSpan(0, 3), descriptors.AsSpan(3)) with { Id = exec.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case AttachTerminalRequest attach when descriptors.Length == 1:
+                TrySend(_programs.AttachTerminal(attach, descriptors[0]) with { Id = attach.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case ResizeRequest resize:
+                TrySend(_programs.Resize(resize) with { Id = resize.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case SignalRequest signal:

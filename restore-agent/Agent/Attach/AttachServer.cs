@@ -79,7 +79,7 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         try
         {
             request = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachRequest) ?? throw new JsonException("the request is null");
-            streams = TakeStreams(descriptors, request.StraceDescriptor);
+            streams = TakeStreams(descriptors, request);
         }
         catch (Exception e) when (e is JsonException or AgentException)
         {
@@ -93,7 +93,8 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             try
             {
                 PendingAttach pending = service.Redeem(token);
-                (request, id) = (pending.Request, pending.Id);
+                id = pending.Id;
+                request = pending.Request with { TerminalDescriptor = request.TerminalDescriptor, Window = request.Window };
             }
             catch
             {
@@ -103,26 +104,31 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         }
 
         if (request.Run is { } run)
-            Follow(client, service.RunAsync(run, streams, id).GetAwaiter().GetResult(), run.Detach);
+            Follow(client, service.RunAsync(run, streams, request.Window, id).GetAwaiter().GetResult(), run.Detach);
         else if (request is { Restore: { } restore, Snapshot: { } snapshot })
-            Follow(client, service.RestoreAsync(snapshot, restore, streams, id).GetAwaiter().GetResult(), restore.Detach);
+            Follow(client, service.RestoreAsync(snapshot, restore, streams, request.Window, id).GetAwaiter().GetResult(), restore.Detach);
         else if (request is { Exec: { } exec, Sandbox: { } name })
-            Follow(client, service.ExecAsync(name, exec, streams).GetAwaiter().GetResult(), exec.Detach);
+            Follow(client, service.ExecAsync(name, exec, streams, request.Window).GetAwaiter().GetResult(), exec);
+        else if (request is { Join: { } pid, Sandbox: { } joined })
+            Join(client, service.Find(joined), pid, streams, request.Window);
         else
         {
             streams?.Dispose();
-            throw AgentException.Invalid("an attach request names one of run, restore, exec or a token");
+            throw AgentException.Invalid("an attach request names one of run, restore, exec, join or a token");
         }
     }
 
-    private static Streams? TakeStreams(int[] descriptors, bool strace)
+    private static Streams? TakeStreams(int[] descriptors, AttachRequest request)
     {
-        if (descriptors.Length == 0 && !strace)
+        int expected = (request.Join is null ? 3 : 0) + (request.StraceDescriptor ? 1 : 0) + (request.TerminalDescriptor ? 1 : 0);
+        if (descriptors.Length == 0 && !request.StraceDescriptor)
             return null;
-        int expected = strace ? 4 : 3;
-        return descriptors.Length == expected
-            ? new Streams(descriptors[0], descriptors[1], descriptors[2], strace ? descriptors[3] : -1)
-            : throw AgentException.Invalid($"{expected} descriptors are expected, {descriptors.Length} came");
+        if (descriptors.Length != expected)
+            throw AgentException.Invalid($"{expected} descriptors are expected, {descriptors.Length} came");
+        int terminal = request.TerminalDescriptor ? descriptors[^1] : -1;
+        return request.Join is null
+            ? new Streams(descriptors[0], descriptors[1], descriptors[2], request.StraceDescriptor ? descriptors[3] : -1, terminal)
+            : new Streams(-1, -1, -1, -1, terminal);
     }
 
     private static void Follow(FrameChannel client, (Sandbox Sandbox, Started Started) run, bool detached)
@@ -131,22 +137,47 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         if (detached)
             TrySend(client, new AttachReply { Started = run.Started });
         else
-            Follow(client, run.Started, sandbox.Exit, signal => sandbox.SignalAsync(1, signal), () => sandbox.Kill("its client has gone"));
+            Follow(client, run.Started, sandbox.Exit, input => TakeAsync(sandbox, 1, input), sandbox.Detach, () => sandbox.Kill("its client has gone"));
     }
 
-    private static void Follow(FrameChannel client, (Sandbox Sandbox, ExecutedProgram Program) exec, bool detached)
+    private static void Follow(FrameChannel client, (Sandbox Sandbox, ExecutedProgram Program) run, ExecProgramRequest request)
     {
         const int Kill = 9;
-        (Sandbox sandbox, ExecutedProgram program) = exec;
-        Started started = new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = program.Pid };
-        if (detached)
+        (Sandbox sandbox, ExecutedProgram program) = run;
+        Started started = new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = program.Pid, Terminal = request.Program.Terminal };
+        if (request.Detach)
             TrySend(client, new AttachReply { Started = started });
         else
-            Follow(client, started, program.Exit, signal => sandbox.SignalAsync(program.Pid, signal), () => Observe(sandbox.SignalAsync(program.Pid, Kill)));
+            Follow(client, started, program.Exit, input => TakeAsync(sandbox, program.Pid, input), () => { }, () => Observe(sandbox.SignalAsync(program.Pid, Kill)));
     }
 
-    /// <summary>Passes signals on until the client closes; it does after it has been told of the end, or before, which kills the program.</summary>
-    private static void Follow(FrameChannel client, Started started, Task<ExitReport> exit, Func<int, Task> signal, Action kill)
+    /// <summary>Joins a terminal with one more client, which is told of the program's end and may leave at any time.</summary>
+    private static void Join(FrameChannel client, Sandbox sandbox, int pid, Streams? streams, WindowSize? window)
+    {
+        using (streams)
+        {
+            if (streams is not { Terminal: >= 0 and int terminal })
+                throw AgentException.Invalid("to join a terminal its socket must come along");
+            Task<ExitReport> exit = pid == 1 ? sandbox.Exit
+                : sandbox.FindProgram(pid)?.Exit ?? throw AgentException.NotFound($"process {pid} of {sandbox.Identity.Name} was not started by exec, or has ended");
+            sandbox.JoinAsync(pid, terminal, window).GetAwaiter().GetResult();
+            streams.Dispose();
+            Started started = new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = pid, Terminal = true };
+            Follow(client, started, exit, input => TakeAsync(sandbox, pid, input), () => { }, () => { });
+        }
+    }
+
+    private static async Task TakeAsync(Sandbox sandbox, int pid, AttachInput input)
+    {
+        if (input.Window is { } window)
+            await sandbox.ResizeAsync(pid, window).ConfigureAwait(false);
+        if (input.Signal > 0)
+            await sandbox.SignalAsync(pid, input.Signal).ConfigureAwait(false);
+    }
+
+    /// <summary>Passes on what comes until the client closes: after it has been told of the end, or before, which kills the program unless the
+    /// client has said that it leaves.</summary>
+    private static void Follow(FrameChannel client, Started started, Task<ExitReport> exit, Func<AttachInput, Task> take, Action detach, Action kill)
     {
         TrySend(client, new AttachReply { Started = started });
         _ = exit.ContinueWith(
@@ -158,19 +189,25 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously,
             TaskScheduler.Default);
+        bool left = false;
         try
         {
-            while (client.Receive(out int[] descriptors) is { } frame)
+            while (!left && client.Receive(out int[] descriptors) is { } frame)
             {
                 foreach (int descriptor in descriptors)
                     HostFile.Close(descriptor);
-                if (JsonSerializer.Deserialize(frame, ApiJson.Default.AttachSignal) is { } sent)
-                    Observe(signal(sent.Signal));
+                if (JsonSerializer.Deserialize(frame, ApiJson.Default.AttachInput) is not { } input)
+                    continue;
+                left = input.Detach;
+                Observe(take(input));
             }
+
+            if (left)
+                detach();
         }
         finally
         {
-            if (!exit.IsCompleted)
+            if (!left && !exit.IsCompleted)
                 kill();
         }
     }

@@ -39,7 +39,7 @@ public static class Endpoints
     {
         group.MapGet("", (SandboxTable table) => table.All().Select(SandboxTable.Summarize).ToArray()).WithSummary("Lists sandboxes");
         group.MapPost("", async (RunRequest request, SandboxService service) => request.Detach
-            ? (await service.RunAsync(request, null)).Started
+            ? (await service.RunAsync(request, null, null)).Started
             : service.Await(new AttachRequest { Run = request }, request.Name)).WithSummary("Runs a program in a new sandbox");
         group.MapGet("{name}", (string name, SandboxTable table) => SandboxTable.Summarize(table.Get(name))).WithSummary("A sandbox");
         group.MapDelete("{name}", (string name, bool? force, SandboxTable table, SandboxService service) =>
@@ -57,7 +57,7 @@ public static class Endpoints
             Sandbox sandbox = table.Get(name);
             if (!request.Detach)
                 return service.Await(new AttachRequest { Exec = request, Sandbox = sandbox.Identity.Name }, null);
-            (_, ExecutedProgram program) = await service.ExecAsync(name, request, null);
+            (_, ExecutedProgram program) = await service.ExecAsync(name, request, null, null);
             return new Started { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = program.Pid };
         }).WithSummary("Runs a further program in a sandbox");
         group.MapGet("{name}/wait", (string name, SandboxTable table, HttpContext context) =>
@@ -92,7 +92,7 @@ public static class Endpoints
             return Results.NoContent();
         }).WithSummary("Deletes a snapshot");
         group.MapPost("{name}/restore", async (string name, RestoreSnapshotRequest request, SandboxService service) => request.Detach
-            ? (await service.RestoreAsync(name, request, null)).Started
+            ? (await service.RestoreAsync(name, request, null, null)).Started
             : service.Await(new AttachRequest { Restore = request, Snapshot = name }, request.Name)).WithSummary("Restores a snapshot into a new sandbox");
     }
 

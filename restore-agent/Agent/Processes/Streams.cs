@@ -1,4 +1,6 @@
+using RestoreAgent.Api;
 using Sentry.Abi;
+using Sentry.Control;
 using Sentry.Host;
 
 namespace RestoreAgent.Agent.Processes;
@@ -10,7 +12,7 @@ public sealed class Streams : IDisposable
     private int _disposed;
 
     /// <summary>Takes over descriptors.</summary>
-    public Streams(int input, int output, int error, int strace = -1) => (Input, Output, Error, Strace) = (input, output, error, strace);
+    public Streams(int input, int output, int error, int strace = -1, int terminal = -1) => (Input, Output, Error, Strace, Terminal) = (input, output, error, strace, terminal);
 
     public int Input { get; }
 
@@ -20,6 +22,22 @@ public sealed class Streams : IDisposable
 
     /// <summary>-1 for none.</summary>
     public int Strace { get; }
+
+    /// <summary>A socket that carries what is typed to a terminal and what it shows; -1 for none.</summary>
+    public int Terminal { get; }
+
+    /// <summary>The socket as messages take it, at their end.</summary>
+    public int[] TerminalDescriptors => Terminal >= 0 ? [Terminal] : [];
+
+    /// <summary>The terminal of a program that has these streams. Where nobody looks at it, what it shows goes to the output.</summary>
+    public TerminalSpec ForTerminal(int pid, WindowSize? window) => new()
+    {
+        Pid = pid,
+        Rows = window?.Rows ?? 0,
+        Columns = window?.Columns ?? 0,
+        Attached = Terminal >= 0,
+        Log = Terminal < 0,
+    };
 
     /// <summary>As messages take them: three, and the strace output when asked.</summary>
     public int[] ForStart(bool strace) => strace ? [Input, Output, Error, Strace >= 0 ? Strace : Error] : [Input, Output, Error];
@@ -43,7 +61,7 @@ public sealed class Streams : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
-        foreach (int descriptor in (int[])[Input, Output, Error, Strace])
+        foreach (int descriptor in (int[])[Input, Output, Error, Strace, Terminal])
         {
             if (descriptor >= 0)
                 HostFile.Close(descriptor);

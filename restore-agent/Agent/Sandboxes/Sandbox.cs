@@ -57,12 +57,16 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     private bool _stopping;
     private int? _exitWhileStopping;
     private volatile bool _programEnded;
+    private volatile bool _detached = identity.Detached;
 
     public SandboxIdentity Identity { get; } = identity;
 
     public SandboxNetwork Network => network;
 
     public SemaphoreSlim Gate { get; } = new(1);
+
+    /// <summary>It has no client of its own, or that client has left it: it stays listed when it has ended.</summary>
+    public bool IsDetached => _detached;
 
     /// <summary>Completes when the first program and with it the sandbox has ended.</summary>
     public Task<ExitReport> Exit => _exit.Task;
@@ -77,9 +81,11 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     public int SentryPid => _exit.Task.IsCompleted ? 0 : _sentry?.ProcessId ?? 0;
 
     /// <summary>Starts the first program in an empty sentry. The caller holds <see cref="Gate"/>.</summary>
-    public async Task<Reply> StartAsync(SentryProcess sentry, GoferProcess gofer, ProgramSpec program)
+    public async Task<Reply> StartAsync(SentryProcess sentry, GoferProcess gofer, ProgramSpec program, WindowSize? window)
     {
         Adopt(sentry, gofer);
+        if (Identity.Program.Terminal)
+            program = program with { Terminal = streams.ForTerminal(1, window) };
         using ConnectedNetwork connected = network.Connect(restored: false);
         StartRequest request = new()
         {
@@ -91,22 +97,27 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             HostNetwork = connected.HasBroker,
             Files = network.Files,
         };
-        return await BeginAsync(sentry, gofer, request, [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors]).ConfigureAwait(false);
+        int[] descriptors = [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors, .. TerminalOf(program.Terminal, streams)];
+        return await BeginAsync(sentry, gofer, request, descriptors).ConfigureAwait(false);
     }
 
     /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams. The caller holds <see cref="Gate"/>.</summary>
     /// <param name="inPlace">The state is one that this sandbox saved itself.</param>
-    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, bool inPlace)
+    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace)
     {
         KeyValuePair<int, ExecutedProgram>[] programs;
         lock (_lock)
             programs = [.. _programs.OrderBy(p => p.Key)];
         Adopt(sentry, gofer);
         using ConnectedNetwork connected = network.Connect(restored: true);
+        List<(TerminalSpec Terminal, Streams Streams)> terminals = [.. programs.Where(p => p.Value.HasTerminal).Select(p => (p.Value.Streams.ForTerminal(p.Key, null), p.Value.Streams))];
+        if (Identity.Program.Terminal)
+            terminals.Insert(0, (streams.ForTerminal(1, window), streams));
         bool changes = !inPlace && (network.IsNewIdentity || network.ChangesFiles);
         RestoreRequest request = new()
         {
             ExecStreams = [.. programs.Select(p => p.Key)],
+            Terminals = [.. terminals.Select(t => t.Terminal)],
             Strace = Identity.Strace,
             SaveAtCall = Identity.SaveAtCall,
             Links = connected.Links,
@@ -121,17 +132,22 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         if (Identity.Strace)
             descriptors.Add(streams.ForStart(true)[3]);
         descriptors.AddRange(connected.Descriptors);
+        foreach ((TerminalSpec terminal, Streams shown) in terminals)
+            descriptors.AddRange(TerminalOf(terminal, shown));
         return await BeginAsync(sentry, gofer, request, [.. descriptors]).ConfigureAwait(false);
     }
 
     /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>
-    public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams)
+    public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams, bool terminal, WindowSize? window)
     {
+        if (terminal)
+            program = program with { Terminal = programStreams.ForTerminal(0, window) };
         await Gate.WaitAsync().ConfigureAwait(false);
         try
         {
-            Reply reply = await Running().RequestAsync(new ExecRequest { Program = program }, programStreams.ForStart(false), RequestTimeout).ConfigureAwait(false);
-            ExecutedProgram started = new(reply.Pid, programStreams);
+            Reply reply = await Running().RequestAsync(new ExecRequest { Program = program },
+                [.. programStreams.ForStart(false), .. TerminalOf(program.Terminal, programStreams)], RequestTimeout).ConfigureAwait(false);
+            ExecutedProgram started = new(reply.Pid, programStreams) { HasTerminal = terminal };
             lock (_lock)
             {
                 if (_earlyExits.Remove(reply.Pid, out int status))
@@ -153,6 +169,23 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         {
             Gate.Release();
         }
+    }
+
+    /// <summary>Joins a further end with the terminal of a program. The descriptor stays the caller's.</summary>
+    public Task JoinAsync(int pid, int terminal, WindowSize? window) => Running().RequestAsync(
+        new AttachTerminalRequest { Pid = pid, Rows = window?.Rows ?? 0, Columns = window?.Columns ?? 0 }, [terminal], RequestTimeout);
+
+    public Task ResizeAsync(int pid, WindowSize window) => Running().RequestAsync(
+        new ResizeRequest { Pid = pid, Rows = window.Rows, Columns = window.Columns }, [], RequestTimeout);
+
+    /// <summary>The client that started it leaves it.</summary>
+    public void Detach() => _detached = true;
+
+    /// <summary>A program that was started by exec and runs; null when there is none with that process id.</summary>
+    public ExecutedProgram? FindProgram(int pid)
+    {
+        lock (_lock)
+            return _programs.GetValueOrDefault(pid);
     }
 
     public async Task SignalAsync(int pid, int signal)
@@ -274,6 +307,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     private static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0
         ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
         : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
+
+    private static int[] TerminalOf(TerminalSpec? terminal, Streams streams) => terminal is null ? [] : streams.TerminalDescriptors;
 
     // While a dump that stops the guest was made, the program's or the sentry's end was set aside: it counts when the guest goes on after all.
     private void CatchUp(SentryProcess sentry)
@@ -400,6 +435,8 @@ public sealed class ExecutedProgram(int pid, Streams streams)
     public int Pid { get; } = pid;
 
     public Streams Streams { get; } = streams;
+
+    public bool HasTerminal { get; init; }
 
     public Task<ExitReport> Exit => _exit.Task;
 

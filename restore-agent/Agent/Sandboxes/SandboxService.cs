@@ -17,7 +17,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     private readonly ConcurrentDictionary<string, PendingAttach> _pending = new();
 
     /// <summary>Runs a program in a new sandbox. Takes over the streams, which are null when detached.</summary>
-    public async Task<(Sandbox Sandbox, Started Started)> RunAsync(RunRequest request, Streams? streams, string? id = null)
+    public async Task<(Sandbox Sandbox, Started Started)> RunAsync(RunRequest request, Streams? streams, WindowSize? window, string? id = null)
     {
         Sandbox? sandbox = null;
         try
@@ -28,7 +28,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
             GoferProcess gofer = StartGofer(root, taken);
             SentryProcess sentry = await taken.ConfigureAwait(false);
-            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.StartAsync(sentry, gofer, program)).ConfigureAwait(false);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.StartAsync(sentry, gofer, program, window)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, reply.Pid, 0));
         }
         catch (Exception e)
@@ -40,7 +40,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     }
 
     /// <summary>Restores a snapshot into a new sandbox. Takes over the streams, which are null when detached.</summary>
-    public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, string? id = null)
+    public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, WindowSize? window, string? id = null)
     {
         Sandbox? sandbox = null;
         try
@@ -54,7 +54,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             GoferProcess gofer = StartGofer(root, taken);
             using OpenFiles files = OpenFiles.Open(image.StateFile, image.MemoryFile);
             SentryProcess sentry = await taken.ConfigureAwait(false);
-            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, inPlace: false)).ConfigureAwait(false);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, window, inPlace: false)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }
         catch (Exception e)
@@ -66,7 +66,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     }
 
     /// <summary>Runs a further program in a sandbox. Takes over the streams, which are null when detached.</summary>
-    public async Task<(Sandbox Sandbox, ExecutedProgram Program)> ExecAsync(string name, ExecProgramRequest request, Streams? streams)
+    public async Task<(Sandbox Sandbox, ExecutedProgram Program)> ExecAsync(string name, ExecProgramRequest request, Streams? streams, WindowSize? window)
     {
         try
         {
@@ -74,13 +74,16 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             ProgramSpec program = Programs.ToSpec(request.Program, sandbox.Identity.RootFolder, sandbox.Identity.Program.Environment);
             Streams given = streams ?? Streams.Null(sandbox.Identity.Log ?? "/dev/null");
             streams = null;
-            return (sandbox, await sandbox.ExecAsync(program, given).ConfigureAwait(false));
+            return (sandbox, await sandbox.ExecAsync(program, given, request.Program.Terminal, window).ConfigureAwait(false));
         }
         finally
         {
             streams?.Dispose();
         }
     }
+
+    /// <summary>By name or id.</summary>
+    public Sandbox Find(string name) => table.Get(name);
 
     /// <summary>Keeps an HTTP request that wants streams until they come over the attach socket.</summary>
     public Started Await(AttachRequest request, string? name)
@@ -153,8 +156,14 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             : throw AgentException.Invalid($"the root file system {root} is no folder");
     }
 
-    private static Started Describe(Sandbox sandbox, int pid, long restoreNanoseconds) =>
-        new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = pid, RestoreNanoseconds = restoreNanoseconds };
+    private static Started Describe(Sandbox sandbox, int pid, long restoreNanoseconds) => new()
+    {
+        Id = sandbox.Identity.Id,
+        Name = sandbox.Identity.Name,
+        Pid = pid,
+        Terminal = sandbox.Identity.Program.Terminal,
+        RestoreNanoseconds = restoreNanoseconds,
+    };
 
     private static async Task<Reply> ExclusivelyAsync(Sandbox sandbox, Func<Task<Reply>> action)
     {
@@ -209,8 +218,13 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         }
 
         streams = null;
-        if (!request.Detach)
-            _ = sandbox.Exit.ContinueWith(_ => table.Remove(sandbox), TaskScheduler.Default);
+        _ = sandbox.Exit.ContinueWith(
+            _ =>
+            {
+                if (!sandbox.IsDetached)
+                    table.Remove(sandbox);
+            },
+            TaskScheduler.Default);
         return sandbox;
     }
 

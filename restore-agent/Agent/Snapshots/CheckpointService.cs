@@ -76,7 +76,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             sentry = await pool.TakeAsync(sandbox.Platform).ConfigureAwait(false);
             gofer = GoferProcess.Start(folders, sandbox.Identity.RootFolder);
             using OpenFiles files = OpenFiles.Open(stateFile, memoryFile);
-            await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, inPlace: true).ConfigureAwait(false);
+            await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, window: null, inPlace: true).ConfigureAwait(false);
         }
         catch (Exception e)
         {

@@ -17,6 +17,7 @@ public static class DeviceTree
         AddDevice(root, "urandom", 1, 9);
         AddDevice(root, "tty", 5, 0);
         AddDevice(root, "console", 5, 1, 0x180);
+        AddDevice(root, "ptmx", 5, 2);
         AddLink(root, "fd", "/proc/self/fd");
         AddLink(root, "stdin", "/proc/self/fd/0");
         AddLink(root, "stdout", "/proc/self/fd/1");

@@ -129,7 +129,7 @@ internal static class ProcessFiles
         bool realTime = scheduling.Policy is SchedulingState.Fifo or SchedulingState.RoundRobin;
         long[] fields =
         [
-            group.Parent?.Pid ?? 0, group.ProcessGroup, group.Session, 0, -1, 0x400100, 0, 0, 0, 0,
+            group.Parent?.Pid ?? 0, group.ProcessGroup, group.Session, (long)(group.Terminal?.Device ?? 0), group.Terminal?.Foreground ?? -1, 0x400100, 0, 0, 0, 0,
             CpuTime(group, task) / NanosecondsPerTick, 0, group.ChildrenCpuTime / NanosecondsPerTick, 0,
             realTime ? -1 - scheduling.Priority : 20 + scheduling.Nice, scheduling.Nice, Math.Max(1, group.Tasks.Count), 0, group.StartTime / NanosecondsPerTick,
             sizes.Total, sizes.Resident / 4096,

@@ -4,9 +4,12 @@ namespace Sentry.Kernel.Files;
 internal static class CharacterDevices
 {
     internal static readonly ulong Null = DeviceNumber.Make(1, 3), Zero = DeviceNumber.Make(1, 5), Full = DeviceNumber.Make(1, 7),
-        Random = DeviceNumber.Make(1, 8), Urandom = DeviceNumber.Make(1, 9), Tty = DeviceNumber.Make(5, 0), Console = DeviceNumber.Make(5, 1);
+        Random = DeviceNumber.Make(1, 8), Urandom = DeviceNumber.Make(1, 9), Tty = DeviceNumber.Make(5, 0), Console = DeviceNumber.Make(5, 1),
+        Ptmx = DeviceNumber.Make(5, 2);
 
-    /// <summary>ENXIO for numbers without a driver, as Linux answers; also for /dev/tty: there is no controlling terminal.</summary>
+    private const uint PtsMajor = 136, PtsMajors = 8;
+
+    /// <summary>ENXIO for numbers without a driver, as Linux answers; also for /dev/tty of a process without a controlling terminal.</summary>
     internal static Result<FileObject> Open(Task? caller, in VfsPath path, Inode node, OpenFlags flags)
     {
         ulong device = node.SpecialDevice;
@@ -18,9 +21,41 @@ internal static class CharacterDevices
             return new MemoryDevice(path, flags, MemoryDeviceKind.Full);
         if (device == Random || device == Urandom)
             return new MemoryDevice(path, flags, MemoryDeviceKind.Random);
+        if (device == Tty)
+            return caller?.Group.Terminal is { } terminal ? PtsNode.OpenTerminal(caller, path, terminal, flags) : Errno.ENXIO;
         if (device == Console)
-            return new MemoryDevice(path, flags, MemoryDeviceKind.Null);
-        return Errno.ENXIO;
+            return OpenConsole(caller, path, node, flags);
+        if (device == Ptmx)
+            return OpenPtmx(caller, path, flags);
+
+        // A node of a slave outside devpts leads to no instance of it.
+        return DeviceNumber.Major(device) is >= PtsMajor and < PtsMajor + PtsMajors ? Errno.EIO : Errno.ENXIO;
+    }
+
+    /// <summary>A new pseudoterminal of a devpts; the caller has its master.</summary>
+    internal static Result<FileObject> OpenPtmx(Task? caller, in VfsPath path, in VfsPath root, OpenFlags flags)
+    {
+        Credentials? credentials = caller?.Credentials;
+        if (!((PtsFileSystem)root.Inode.FileSystem).Allocate(credentials?.FsUid ?? 0, credentials?.FsGid ?? 0).TryGet(out PseudoTerminal? pair, out Errno error))
+            return error;
+        return new PtyMasterFile(path, root, pair, flags);
+    }
+
+    /// <summary>/dev/ptmx works on the devpts at "pts" beside it.</summary>
+    private static Result<FileObject> OpenPtmx(Task? caller, in VfsPath path, OpenFlags flags)
+    {
+        if (path.Dentry.Parent is not { } folder || !folder.Lookup("pts").TryGet(out Dentry? pts, out _))
+            return Errno.ENODEV;
+        VfsPath root = new VfsPath(path.Mount, pts).CrossMounts();
+        return root.Inode is PtsDirectory ? OpenPtmx(caller, path, root, flags) : Errno.ENODEV;
+    }
+
+    /// <summary>The terminal of the first program; what is written is dropped where it has none.</summary>
+    private static Result<FileObject> OpenConsole(Task? caller, in VfsPath path, Inode node, OpenFlags flags)
+    {
+        if (node.FileSystem.Kernel.Console is { Pair.IsMasterClosed: false } console)
+            return PtsNode.OpenTerminal(caller, path, console, flags, isConsole: true);
+        return new MemoryDevice(path, flags, MemoryDeviceKind.Null);
     }
 }
 

@@ -158,6 +158,12 @@ public abstract partial class FileObject
     /// <summary>Whether a blocking write goes on until everything has been taken (pipes, stream sockets), however often it must wait.</summary>
     public virtual bool WritesInFull => false;
 
+    /// <summary>Asked before each try at a read or a write: how it ends when the caller may not go on now (a terminal's job control); null when it may.</summary>
+    public virtual SyscallResult? CheckUse(Task caller, bool write) => null;
+
+    /// <summary>A read met EAGAIN: waits, or says EAGAIN where it must not (O_NONBLOCK, <paramref name="dontWait"/>).</summary>
+    public virtual SyscallResult WaitToRead(Task task, bool dontWait) => task.WaitForFile(this, PollEvents.ReadMask, dontWait);
+
     /// <summary>read(2) at the file offset, moving it. Access mode has been checked. Bytes read, 0 at the end; EAGAIN instead of waiting.</summary>
     public virtual Result<long> Read(Task caller, in UserBuffer destination) => Errno.EINVAL;
 

@@ -22,6 +22,12 @@ public interface IDonatedStreams
 {
     /// <summary>The stream in that place; null when its end is gone.</summary>
     IHostStream? Find(StreamIdentity identity);
+
+    /// <summary>Who looks at the terminal of a program; null when nobody does.</summary>
+    IHostStream? FindTerminal(int pid);
+
+    /// <summary>Where what a program's terminal shows is logged; null for nowhere.</summary>
+    IHostStream? FindLog(int pid);
 }
 
 /// <summary>A standard stream of a program started from outside, shown to the guest as a pipe. After a restore it leads to the new caller; when there

@@ -138,15 +138,19 @@ internal static class ReadWriteSyscalls
     /// <summary>One try at a read at the file offset or at <paramref name="offset"/>.</summary>
     internal static SyscallResult ReadFrom(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
     {
+        if (file.CheckUse(task, write: false) is { } refused)
+            return refused;
         Result<long> moved = offset is { } at ? file.ReadAt(task, buffer, at) : file.Read(task, buffer);
         if (task.Kernel.FileWatches != 0 && moved is { IsOk: true, Value: > 0 })
             FileNotifier.OnFile(file, FileEvent.Access);
-        return moved.Error == Errno.EAGAIN ? task.WaitForFile(file, PollEvents.ReadMask, dontWait) : moved;
+        return moved.Error == Errno.EAGAIN ? file.WaitToRead(task, dontWait) : moved;
     }
 
     /// <summary>One try at a write, which for pipes and streams goes on until everything is written (pipe(7)).</summary>
     internal static SyscallResult WriteTo(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
     {
+        if (file.CheckUse(task, write: true) is { } refused)
+            return refused;
         if (task.Kernel.FileWatches != 0 && file is RegularFile)
             return WriteNotifying(task, file, buffer, offset);
         if (offset is { } at)

@@ -186,7 +186,11 @@ internal static class FlagTables
     internal static readonly FlagTable Shutdown = Enum("SHUT_???", (0, "SHUT_RD"), (1, "SHUT_WR"), (2, "SHUT_RDWR"));
 
     internal static readonly FlagTable Ioctl = Enum("",
-        (0x5401, "TCGETS"), (0x5402, "TCSETS"), (0x5403, "TCSETSW"), (0x5404, "TCSETSF"), (0x5409, "TCSBRK"), (0x540a, "TCXONC"), (0x540b, "TCFLSH"),
+        (0x5401, "TCGETS"), (0x5402, "TCSETS"), (0x5403, "TCSETSW"), (0x5404, "TCSETSF"), (0x5405, "TCGETA"), (0x5406, "TCSETA"),
+        (0x5407, "TCSETAW"), (0x5408, "TCSETAF"), (0x5409, "TCSBRK"), (0x540a, "TCXONC"), (0x540b, "TCFLSH"),
+        (0x540c, "TIOCEXCL"), (0x540d, "TIOCNXCL"), (0x5412, "TIOCSTI"), (0x541d, "TIOCCONS"), (0x5420, "TIOCPKT"), (0x5423, "TIOCSETD"), (0x5424, "TIOCGETD"),
+        (0x5425, "TCSBRKP"), (0x5437, "TIOCVHANGUP"), (0x5441, "TIOCGPTPEER"), (0x802c542a, "TCGETS2"), (0x402c542b, "TCSETS2"), (0x402c542c, "TCSETSW2"),
+        (0x402c542d, "TCSETSF2"), (0x40045436, "TIOCSIG"), (0x80045438, "TIOCGPKT"), (0x80045439, "TIOCGPTLCK"), (0x80045440, "TIOCGEXCL"),
         (0x540e, "TIOCSCTTY"), (0x540f, "TIOCGPGRP"), (0x5410, "TIOCSPGRP"), (0x5411, "TIOCOUTQ"), (0x5413, "TIOCGWINSZ"), (0x5414, "TIOCSWINSZ"),
         (0x541b, "FIONREAD"), (0x5421, "FIONBIO"), (0x5422, "TIOCNOTTY"), (0x5429, "TIOCGSID"), (0x5450, "FIONCLEX"), (0x5451, "FIOCLEX"), (0x5452, "FIOASYNC"),
         (0x5460, "FIOQSIZE"), (0x80045430, "TIOCGPTN"), (0x40045431, "TIOCSPTLCK"), (0x40049409, "FICLONE"), (0x80086601, "FS_IOC_GETFLAGS"));

@@ -61,7 +61,17 @@ internal static class IdentitySyscalls
 
         group.Session = group.Pid;
         group.ProcessGroup = group.Pid;
+        group.Terminal = null;
         return group.Pid;
+    }
+
+    /// <summary>vhangup(2): hangs up the caller's own terminal.</summary>
+    internal static SyscallResult Vhangup(Task task, in SyscallArgs args)
+    {
+        if (!task.Credentials.Has(Capability.CAP_SYS_TTY_CONFIG))
+            return Errno.EPERM;
+        task.Group.Terminal?.HangUp();
+        return SyscallResult.Ok;
     }
 
     internal static SyscallResult Getuid(Task task, in SyscallArgs args) => (long)task.Credentials.Uid;

@@ -9,8 +9,21 @@ public static class InitialProcess
     private const ulong AllCapabilities = (1ul << 41) - 1;
     private const string DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+    /// <summary>Starts a program on a terminal of its own, which is the sandbox's console when it is the first; the caller attaches who looks at it.</summary>
+    public static Result<(int Pid, TerminalBridge Bridge)> StartOnTerminal(GuestKernel kernel, InitialProgram program, WindowSize size)
+    {
+        if (!TerminalBridge.Create(kernel, program.Uid, program.Gid).TryGet(out (TerminalBridge Bridge, FileObject File) terminal, out Errno error))
+            return error;
+        terminal.Bridge.Terminal.SetWindowSize(size);
+        kernel.Console ??= terminal.Bridge.Terminal;
+        if (Start(kernel, program, [terminal.File, terminal.File, terminal.File], terminal.Bridge.Terminal).TryGet(out int pid, out error))
+            return (pid, terminal.Bridge);
+        terminal.Bridge.Close();
+        return error;
+    }
+
     /// <summary>Starts a program with its three standard streams; returns its process id. The streams' references are taken over also on failure.</summary>
-    public static Result<int> Start(GuestKernel kernel, InitialProgram program, FileObject[] streams)
+    public static Result<int> Start(GuestKernel kernel, InitialProgram program, FileObject[] streams, Terminal? terminal = null)
     {
         int pid = kernel.NewPid();
         if (pid < 0)
@@ -42,12 +55,16 @@ public static class InitialProcess
         group.Tasks.Add(task);
         kernel.Tasks.Add(pid, task);
         kernel.Processes.Add(pid, group);
+        if (terminal is not null)
+            Sessions.SetControlling(group, terminal);
         Errno error = Run(task, program);
         if (error == Errno.None)
             return pid;
         group.Tasks.Remove(task);
         kernel.Tasks.Remove(pid);
         kernel.Processes.Remove(pid);
+        if (terminal is not null)
+            Sessions.Free(terminal);
         files.RemoveUser(group);
         return error;
     }

@@ -68,6 +68,7 @@ public static class Lifecycle
         group.WaitStatus = waitStatus;
         if (group.HasTimers)
             group.Timers.Disarm();
+        Sessions.OnExit(group);
         int[] families = [.. group.Children.Select(static c => c.ProcessGroup).Append(group.ProcessGroup).Distinct()];
         foreach (ThreadGroup child in group.Children.ToArray())
             Reparent(child, kernel);
@@ -78,7 +79,7 @@ public static class Lifecycle
             kernel.Processes.Remove(1);
             foreach (ThreadGroup other in kernel.Processes.Values.ToArray())
                 KillGroup(other, 9);
-            kernel.Host.OnProgramExited(1, waitStatus);
+            kernel.ReportExit(1, waitStatus);
             return;
         }
 
@@ -86,7 +87,7 @@ public static class Lifecycle
         {
             // Started by exec from outside: its caller is told, nobody inside waits for it.
             kernel.Processes.Remove(group.Pid);
-            kernel.Host.OnProgramExited(group.Pid, waitStatus);
+            kernel.ReportExit(group.Pid, waitStatus);
             return;
         }
 

@@ -39,6 +39,9 @@ public sealed partial class ThreadGroup
 
     [Saved(60)] private ProcessTimers? _timers;
 
+    [Saved(70)] private Terminal? _terminal;
+    [Saved(71)] private int _oldForeground;
+
     public ThreadGroup(GuestKernel kernel, int pid, ThreadGroup? parent, ResourceLimits limits, SignalActions actions)
     {
         _kernel = kernel;
@@ -101,6 +104,20 @@ public sealed partial class ThreadGroup
     {
         get => _session;
         set => _session = value;
+    }
+
+    /// <summary>The controlling terminal; null when there is none.</summary>
+    public Terminal? Terminal
+    {
+        get => _terminal;
+        set => _terminal = value;
+    }
+
+    /// <summary>In a session leader whose terminal was hung up: the process group that was in the foreground, which hears of the leader's exit.</summary>
+    internal int OldForeground
+    {
+        get => _oldForeground;
+        set => _oldForeground = value;
     }
 
     /// <summary>What the parent is sent when it ends (clone(2)); 0 for nothing.</summary>
@@ -213,6 +230,7 @@ public sealed partial class ThreadGroup
     {
         _processGroup = parent._processGroup;
         _session = parent._session;
+        _terminal = parent._terminal;
         _executable = parent._executable;
         _dumpable = parent._dumpable;
         _personality = parent._personality;
@@ -231,6 +249,7 @@ public sealed partial class ThreadGroup
         {
             _processGroup = _processGroup,
             _session = _session,
+            _terminal = _terminal,
             _executable = _executable,
             _startTime = _kernel.Clock.Monotonic,
             _dumpable = _dumpable,
