@@ -89,7 +89,7 @@ internal static class TcpClose
         e.State = TcpState.Closed;
         e.Shut = TcpShutdown.Both;
         TcpTimers.ClearAll(e);
-        e.PurgeSendQueue();
+        TcpSendBuffer.Purge(e);
         e.Reassembly = null;
         e.Layer.Remove(e);
         if (e.IsOrphan)

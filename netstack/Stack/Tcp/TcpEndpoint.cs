@@ -460,27 +460,6 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
         _timer = null;
     }
 
-    /// <summary>Throws away what was not acknowledged.</summary>
-    internal void PurgeSendQueue()
-    {
-        if (SendQueue is { } queue)
-        {
-            while (queue.Count > 0)
-            {
-                TcpSegment segment = queue[0];
-                queue.RemoveAt(0);
-                Layer.Free(this, segment);
-            }
-
-            Layer.FreeQueue(this);
-        }
-
-        TcpLimits.Stop(this, TcpLimit.Busy);
-        Snd.PacketsOut = Snd.SackedOut = Snd.LostOut = Snd.RetransOut = 0;
-        Snd.Queued = 0;
-        Backoff = 0;
-    }
-
     /// <summary>Nobody refers to it any more.</summary>
     internal void Release()
     {

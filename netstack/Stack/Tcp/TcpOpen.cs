@@ -71,7 +71,7 @@ internal static class TcpOpen
         e.RemotePort = port;
         e.LocalAddress = bound.IsAny ? route.Value.Source : bound;
         Errno error = TakePort(e);
-        if (error != Errno.None)
+        if (error != Errno.None || !e.TryRoute(out error))
             return error;
         if (e.Snd.WriteSeq == 0)
             e.Snd.WriteSeq = TcpHashes.InitialSequence(e.Stack, e.LocalAddress, e.LocalPort, e.RemoteAddress, e.RemotePort);

@@ -70,6 +70,27 @@ internal static class TcpSendBuffer
             TcpLimits.Start(e, TcpLimit.Busy);
     }
 
+    /// <summary>Throws away what was not acknowledged.</summary>
+    public static void Purge(TcpEndpoint e)
+    {
+        if (e.SendQueue is { } queue)
+        {
+            while (queue.Count > 0)
+            {
+                TcpSegment segment = queue[0];
+                queue.RemoveAt(0);
+                e.Layer.Free(e, segment);
+            }
+
+            e.Layer.FreeQueue(e);
+        }
+
+        TcpLimits.Stop(e, TcpLimit.Busy);
+        e.Snd.PacketsOut = e.Snd.SackedOut = e.Snd.LostOut = e.Snd.RetransOut = 0;
+        e.Snd.Queued = 0;
+        e.Backoff = 0;
+    }
+
     /// <summary>Whether poll says that there is room: a third of the buffer is free.</summary>
     public static bool IsWriteable(TcpEndpoint e, int wake = 1) =>
         e.Options.SendBuffer - e.Snd.Queued >= e.Snd.Queued >> 1 && HasMemory(e, wake);

@@ -3,15 +3,9 @@ namespace Netstack.Stack;
 /// <summary>Active opens: the SYN, its answer, and crossed SYNs (RFC 9293 section 3.10.7.3).</summary>
 internal static class TcpSynSent
 {
-    /// <summary>Sends the SYN. Addresses and ports are set and the endpoint is in the table.</summary>
+    /// <summary>Sends the SYN. Addresses and ports are set, the way is known, and the endpoint is in the table.</summary>
     public static Errno Start(TcpEndpoint e)
     {
-        if (!e.TryRoute(out Errno noRoute))
-        {
-            TcpClose.Done(e);
-            return noRoute;
-        }
-
         StackSettings settings = e.Stack.Settings;
         ref TcpSendState snd = ref e.Snd;
         snd.MssClamp = 0xffff;
@@ -46,17 +40,13 @@ internal static class TcpSynSent
         syn.Count = 1;
         TcpSendBuffer.Queue(e, syn);
         snd.PushedSeq = snd.WriteSeq;
-        Errno error = TcpTransmit.Send(e, syn);
+
+        // When it does not leave now it is sent again like any other that is lost.
+        TcpTransmit.Send(e, syn);
         e.SendQueue!.Advance();
         snd.PacketsOut = 1;
         snd.Nxt = snd.WriteSeq;
         e.Loss.RetransStamp = e.Now;
-        if (error is not (Errno.None or Errno.ENOBUFS))
-        {
-            TcpClose.Done(e);
-            return error;
-        }
-
         TcpTimers.ArmSend(e, TcpSendTimer.Retransmit, e.Rtt.Rto);
         return Errno.EINPROGRESS;
     }
