@@ -81,6 +81,47 @@ public readonly record struct NeighbourMessage(bool IsAdvertisement, InetAddress
     }
 }
 
+/// <summary>A router solicitation (RFC 4861 section 4.1).</summary>
+/// <param name="LinkAddress">Source link-layer address; null when it is not there.</param>
+public readonly record struct RouterSolicitation(MacAddress? LinkAddress)
+{
+    /// <summary>Bytes without options.</summary>
+    public const int FixedSize = 8;
+
+    /// <summary>Bytes that <see cref="WriteTo"/> writes.</summary>
+    public int Size => FixedSize + (LinkAddress is null ? 0 : 8);
+
+    /// <param name="message">From the ICMP header to the end of the packet.</param>
+    public static bool TryParse(ReadOnlySpan<byte> message, out RouterSolicitation solicitation)
+    {
+        solicitation = default;
+        if (message.Length < FixedSize || message[1] != 0)
+            return false;
+        MacAddress? link = null;
+        for (ReadOnlySpan<byte> rest = message[FixedSize..]; NdpOptions.TryNext(ref rest, out byte type, out ReadOnlySpan<byte> value, out bool wrong);)
+        {
+            if (wrong)
+                return false;
+            if (type == NdpOptions.SourceLinkAddress && value.Length == 6)
+                link = MacAddress.FromBytes(value);
+        }
+
+        solicitation = new RouterSolicitation(link);
+        return true;
+    }
+
+    /// <summary>Writes <see cref="Size"/> bytes with a checksum of 0.</summary>
+    public void WriteTo(Span<byte> destination)
+    {
+        new IcmpHeader(Icmpv6Type.RouterSolicitation, 0, 0).WriteTo(destination);
+        if (LinkAddress is not { } link)
+            return;
+        destination[FixedSize] = NdpOptions.SourceLinkAddress;
+        destination[FixedSize + 1] = 1;
+        link.WriteTo(destination[(FixedSize + 2)..]);
+    }
+}
+
 /// <summary>Options of neighbour discovery (RFC 4861 section 4.6): type, length in units of eight bytes, value.</summary>
 public static class NdpOptions
 {

@@ -55,20 +55,10 @@ public sealed partial class NeighbourDiscovery
 
     internal void SendRouterSolicitation(NetworkInterface link)
     {
-        const int size = 8;
         InetAddress source = link.LinkLocal?.Address ?? InetAddress.AnyV6;
-        int options = source.IsAny ? 0 : 8;
-        Packet packet = Packet.Create(size + options);
-        Span<byte> message = packet.Append(size + options);
-        message.Clear();
-        message[0] = Icmpv6Type.RouterSolicitation;
-        if (options > 0)
-        {
-            message[8] = NdpOptions.SourceLinkAddress;
-            message[9] = 1;
-            link.Mac.WriteTo(message[10..]);
-        }
-
+        var message = new RouterSolicitation(source.IsAny ? null : link.Mac);
+        Packet packet = Packet.Create(message.Size);
+        message.WriteTo(packet.Append(message.Size));
         _stack.Ip.SendNeighbourMessage(link, packet, source, AllRouters);
     }
 

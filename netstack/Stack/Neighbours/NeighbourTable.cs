@@ -28,7 +28,7 @@ public sealed partial class NeighbourTable
     /// <param name="state">Permanent, NoArp, Reachable, Stale, Probe, or None to start resolving.</param>
     public Errno Set(NetworkInterface link, InetAddress address, MacAddress? mac, NeighbourState state, RouteAddMode mode, bool isRouter = false)
     {
-        if (address.IsMulticast || address.IsAny || link.IsLoopback)
+        if (address.IsAny || link.IsLoopback || (address.IsV6 && !link.HasIpv6))
             return Errno.EINVAL;
         Neighbour? entry = Find(link, address);
         if (entry is null && !mode.HasFlag(RouteAddMode.Create))

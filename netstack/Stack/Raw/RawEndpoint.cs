@@ -249,7 +249,12 @@ public sealed partial class RawEndpoint : DatagramEndpoint
                 source = Options.MulticastSource;
         }
 
-        return Stack.Ip.FindRoute(destination, source, bound, IncludesHeader || Options.Transparent);
+        if (control.Source.IsV6 && !control.Source.IsAny && !Options.FreeBind && !Options.Transparent && !Stack.Ip.IsLocal(control.Source))
+            return Errno.EINVAL;
+        Result<Route> found = Stack.Ip.FindRoute(destination, source, bound, IncludesHeader || Options.Transparent);
+        if (found.IsOk && Options.DontRoute && found.Value.Type == RouteType.Unicast && found.Value.NextHop != destination)
+            return Errno.ENETUNREACH;
+        return found;
     }
 
     private IpSendOptions SendOptions(InetAddress destination, in Route route, int length, in DatagramControl control)

@@ -350,7 +350,18 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
                 source = Options.MulticastSource;
         }
 
-        return Stack.Ip.FindRoute(destination, source, bound, Options.Transparent).TryGet(out route, out Errno error) ? Errno.None : error;
+        // What the routing table does not ask of IPv6 (ip6_datagram_send_ctl does).
+        if (control.Source.IsV6 && !control.Source.IsAny && !Options.FreeBind && !Options.Transparent && !Stack.Ip.IsLocal(control.Source))
+        {
+            route = default;
+            return Errno.EINVAL;
+        }
+
+        if (!Stack.Ip.FindRoute(destination, source, bound, Options.Transparent).TryGet(out route, out Errno error))
+            return error;
+
+        // SO_DONTROUTE: only neighbours.
+        return Options.DontRoute && route is { Type: RouteType.Unicast } && route.NextHop != destination ? Errno.ENETUNREACH : Errno.None;
     }
 
     private Errno Transmit(byte[] data, in Route route, InetAddress source, InetAddress destination, ushort port, in DatagramControl control, int segmentSize)

@@ -68,9 +68,16 @@ internal sealed partial class RawSocket : DatagramSocket
             return Errno.None;
         }
 
-        // RFC 3542 names the checksum option at this level as well.
-        if (level == SOL.RAW && IsV6 && Type == SocketType.Raw && name == IPV6.CHECKSUM)
-            level = SOL.IPV6;
+        // RFC 3542 names the checksum option at this level as well, where (as ping knows) it may be set for ICMPv6.
+        if (level == SOL.RAW && IsV6 && Type == SocketType.Raw && name == IPV6.CHECKSUM && value.Length >= sizeof(int))
+        {
+            int offset = BitConverter.ToInt32(value);
+            if (offset > 0 && (offset & 1) != 0)
+                return Errno.EINVAL;
+            _endpoint.ChecksumOffset = Math.Max(offset, -1);
+            return Errno.None;
+        }
+
         return base.SetOption(task, level, name, value);
     }
 

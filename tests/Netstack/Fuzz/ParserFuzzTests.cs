@@ -63,6 +63,14 @@ public sealed class ParserFuzzTests
             message.WriteTo(again);
             Assert.True(NeighbourMessage.TryParse(again, out NeighbourMessage same) && same == message);
         },
+        ["solicitation"] = bytes =>
+        {
+            if (!RouterSolicitation.TryParse(bytes, out RouterSolicitation message))
+                return;
+            byte[] again = new byte[message.Size];
+            message.WriteTo(again);
+            Assert.True(RouterSolicitation.TryParse(again, out RouterSolicitation same) && same == message);
+        },
         ["router"] = bytes =>
         {
             if (RouterAdvertisement.TryParse(bytes, out RouterAdvertisement? advertisement))

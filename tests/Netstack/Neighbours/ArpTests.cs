@@ -270,7 +270,7 @@ public sealed class ArpTests
         Assert.Equal(Errno.EEXIST, one.Host.Do(_ => table.Set(one.Link, address, new MacAddress(4), NeighbourState.Permanent, RouteAddMode.Create | RouteAddMode.Exclusive)));
         Assert.Equal(Errno.None, one.Host.Do(_ => table.Set(one.Link, address, new MacAddress(4), NeighbourState.Reachable, RouteAddMode.Create | RouteAddMode.Replace)));
         Assert.Equal(new MacAddress(4), table.Find(one.Link, address)!.Mac);
-        Assert.Equal(Errno.EINVAL, one.Host.Do(_ => table.Set(one.Link, InetAddress.Parse("224.0.0.1"), new MacAddress(4), NeighbourState.Permanent, RouteAddMode.Create)));
+        Assert.Equal(Errno.EINVAL, one.Host.Do(_ => table.Set(one.Link, InetAddress.AnyV4, new MacAddress(4), NeighbourState.Permanent, RouteAddMode.Create)));
         Assert.Equal(Errno.None, one.Host.Do(_ => table.Remove(one.Link, address)));
         Assert.Equal(Errno.ENOENT, one.Host.Do(_ => table.Remove(one.Link, address)));
     }

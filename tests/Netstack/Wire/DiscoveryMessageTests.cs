@@ -36,6 +36,20 @@ public sealed class DiscoveryMessageTests
     [InlineData("8700000000000000fe8000000000000000000000000000", "too short")]
     public void Neighbour_Malformed_IsRefused(string hex, string why) => Assert.False(NeighbourMessage.TryParse(Convert.FromHexString(hex), out _), why);
 
+    [Theory]
+    [InlineData("8500000000000000", false)]
+    [InlineData("850000000000000001010a0b0c0d0e0f", true)]
+    public void RouterSolicitation_RoundTrips(string hex, bool hasAddress)
+    {
+        byte[] bytes = Convert.FromHexString(hex);
+        Assert.True(RouterSolicitation.TryParse(bytes, out RouterSolicitation message));
+        Assert.Equal(hasAddress ? new MacAddress(0x0a0b0c0d0e0f) : null, message.LinkAddress);
+        byte[] again = new byte[message.Size];
+        message.WriteTo(again);
+        Assert.Equal(bytes, again);
+        Assert.False(RouterSolicitation.TryParse([.. bytes, 1], out _));
+    }
+
     [Fact]
     public void RouterAdvertisement_WithOptions_IsRead()
     {
