@@ -38,29 +38,29 @@ public sealed partial class InterfaceGroups
         return false;
     }
 
-    /// <summary>A socket joins.</summary>
-    internal void Join(InetAddress group)
+    /// <summary>A socket joins; a filter it has for the group is set already.</summary>
+    internal void Join(InetAddress group, EndpointOptions member)
     {
-        InterfaceGroup member = Find(group) ?? Add(group);
-        if (++member.Users + member.Owners == 1)
-            member.StartReporting();
+        InterfaceGroup joined = Find(group) ?? Add(group);
+        joined.Add(member);
+        joined.ReportChange();
     }
 
-    internal void Leave(InetAddress group)
+    internal void Leave(InetAddress group, EndpointOptions member)
     {
-        if (Find(group) is { Users: > 0 } member)
-        {
-            member.Users--;
-            DropUnused(member);
-        }
+        if (Find(group) is { } left && left.Remove(member))
+            OnLeft(left);
     }
+
+    /// <summary>A socket has changed which sources it wants.</summary>
+    internal void OnFilterChanged(InetAddress group) => Find(group)?.ReportChange();
 
     /// <summary>The stack itself joins.</summary>
     internal void JoinOwn(InetAddress group)
     {
-        InterfaceGroup member = Find(group) ?? Add(group);
-        if (++member.Owners + member.Users == 1)
-            member.StartReporting();
+        InterfaceGroup joined = Find(group) ?? Add(group);
+        joined.Owners++;
+        joined.ReportChange();
     }
 
     internal void LeaveOwn(InetAddress group)
@@ -68,7 +68,7 @@ public sealed partial class InterfaceGroups
         if (Find(group) is { Owners: > 0 } member)
         {
             member.Owners--;
-            DropUnused(member);
+            OnLeft(member);
         }
     }
 
@@ -109,27 +109,27 @@ public sealed partial class InterfaceGroups
         foreach (InterfaceGroup member in _list)
         {
             if (!v6Only || member.Group.IsV6)
-                member.StartReporting();
+                member.ReportAnew();
         }
     }
 
     /// <summary>Whether an older version is spoken, for the sake of a router.</summary>
     internal bool IsCompatible(bool isV4) => isV4 ? IgmpVersion < 3 : MldVersion < 2;
 
-    internal void Report(InterfaceGroup member, GroupRecordType type)
+    internal void Report(InterfaceGroup member, List<GroupRecord> records)
     {
         InetAddress group = member.Group;
         if (group.IsV4)
         {
             if (IgmpVersion == 3)
-                SendV3(AllIgmpV3, [new GroupRecord(type, group)]);
+                SendV3(AllIgmpV3, records);
             else
                 SendIgmp(group, IgmpVersion == 1 ? IgmpType.ReportV1 : IgmpType.ReportV2, group);
         }
         else if (_link.HasIpv6)
         {
             if (MldVersion == 2)
-                SendV3(AllMldV2, [new GroupRecord(type, group)]);
+                SendV3(AllMldV2, records);
             else
                 SendMld(group, Icmpv6Type.ListenerReport, group);
         }
@@ -186,24 +186,36 @@ public sealed partial class InterfaceGroups
         return member;
     }
 
-    private void DropUnused(InterfaceGroup member)
+    private void OnLeft(InterfaceGroup member)
     {
         if (member.References > 0)
+        {
+            member.ReportChange();
             return;
+        }
+
+        SourceState reported = member.Reported;
         member.Stop();
         _list.Remove(member);
         if (!member.IsReported || !_link.IsUp)
             return;
         InetAddress group = member.Group;
         if (!IsCompatible(group.IsV4))
-            SendV3(group.IsV4 ? AllIgmpV3 : AllMldV2, [new GroupRecord(GroupRecordType.ToInclude, group)]);
+        {
+            if (SourceState.Nothing.Since(reported, group) is { Count: > 0 } records)
+                SendV3(group.IsV4 ? AllIgmpV3 : AllMldV2, records);
+        }
         else if (group.IsV4 && IgmpVersion == 2 && member.WasLastReporter)
+        {
             SendIgmp(AllRouters, IgmpType.Leave, group);
+        }
         else if (group.IsV6 && member.WasLastReporter)
+        {
             SendMld(AllRoutersV6, Icmpv6Type.ListenerDone, group);
+        }
     }
 
-    private void SendV3(InetAddress to, GroupRecord[] records)
+    private void SendV3(InetAddress to, List<GroupRecord> records)
     {
         int size = GroupReports.SizeOf(records);
         Packet packet = Packet.Create(size);

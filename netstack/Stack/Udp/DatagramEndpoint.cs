@@ -108,7 +108,8 @@ public abstract partial class DatagramEndpoint : Endpoint
 
     /// <summary>IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP: EINVAL, ENODEV (no such interface and none to choose), EADDRINUSE (joined already), ENOBUFS.</summary>
     /// <param name="interfaceIndex">0 to choose one by the routes.</param>
-    public Errno JoinGroup(InetAddress group, int interfaceIndex)
+    /// <param name="filter">Which sources are wanted; null for all.</param>
+    public Errno JoinGroup(InetAddress group, int interfaceIndex, GroupSourceFilter? filter = null)
     {
         if (!group.IsMulticast)
             return Errno.EINVAL;
@@ -120,8 +121,16 @@ public abstract partial class DatagramEndpoint : Endpoint
         if (group.IsV4 && Options.Memberships.Count(m => m.Group.IsV4) >= Stack.Settings.MaxMemberships)
             return Errno.ENOBUFS;
         Options.Memberships.Add(membership);
-        link.Groups.Join(group);
+        Options.SetSourceFilter(membership, filter);
+        link.Groups.Join(group, Options);
         return Errno.None;
+    }
+
+    /// <summary>Which sources of a group that was joined are wanted (RFC 3678); null for all. Routers are told.</summary>
+    public void SetSourceFilter(GroupMembership membership, GroupSourceFilter? filter)
+    {
+        Options.SetSourceFilter(membership, filter);
+        Stack.FindInterface(membership.InterfaceIndex)?.Groups.OnFilterChanged(membership.Group);
     }
 
     /// <summary>IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP: EADDRNOTAVAIL when it was not joined.</summary>
@@ -133,8 +142,10 @@ public abstract partial class DatagramEndpoint : Endpoint
         int index = Options.Memberships.FindIndex(m => m.Group == group && (interfaceIndex == 0 || m.InterfaceIndex == interfaceIndex));
         if (index < 0)
             return Errno.EADDRNOTAVAIL;
-        Stack.FindInterface(Options.Memberships[index].InterfaceIndex)?.Groups.Leave(group);
+        GroupMembership left = Options.Memberships[index];
         Options.Memberships.RemoveAt(index);
+        Options.SetSourceFilter(left, null);
+        Stack.FindInterface(left.InterfaceIndex)?.Groups.Leave(group, Options);
         return Errno.None;
     }
 
@@ -215,9 +226,9 @@ public abstract partial class DatagramEndpoint : Endpoint
 
     protected void LeaveAllGroups()
     {
-        foreach (GroupMembership membership in Options.Memberships)
-            Stack.FindInterface(membership.InterfaceIndex)?.Groups.Leave(membership.Group);
-        Options.Memberships.Clear();
+        List<GroupMembership> memberships = Options.Memberships;
+        while (memberships.Count > 0)
+            LeaveGroup(memberships[^1].Group, memberships[^1].InterfaceIndex);
     }
 
     private static int Charge(Datagram datagram) => datagram.Data.Length + PacketCharge;

@@ -54,7 +54,7 @@ internal static class MulticastOptions
         int index = BinaryPrimitives.ReadInt32LittleEndian(value[16..]);
         if (group.IsV4)
             return Errno.EINVAL;
-        return name == IPV6.ADD_MEMBERSHIP ? endpoint.JoinGroup(group, index) : Leave(endpoint, group, index);
+        return name == IPV6.ADD_MEMBERSHIP ? endpoint.JoinGroup(group, index) : endpoint.LeaveGroup(group, index);
     }
 
     private static Errno SetV4(DatagramEndpoint endpoint, int name, ReadOnlySpan<byte> value)
@@ -72,7 +72,7 @@ internal static class MulticastOptions
                 error = index != 0 ? Errno.None : IndexOf(endpoint, InetAddress.FromBytes(value.Slice(4, 4)), out index);
                 if (error != Errno.None)
                     return error;
-                return name == IP.ADD_MEMBERSHIP ? endpoint.JoinGroup(group, index) : Leave(endpoint, group, index);
+                return name == IP.ADD_MEMBERSHIP ? endpoint.JoinGroup(group, index) : endpoint.LeaveGroup(group, index);
             case IP.MSFILTER:
                 return SetOldFilter(endpoint, value);
             default:
@@ -118,7 +118,7 @@ internal static class MulticastOptions
         if (name == IP.MCAST_JOIN_GROUP)
             return endpoint.JoinGroup(group, index);
         if (name == IP.MCAST_LEAVE_GROUP)
-            return Leave(endpoint, group, index);
+            return endpoint.LeaveGroup(group, index);
         return TryReadStorage(value[RequestSize..], isV6, out InetAddress source) ? ChangeSource(endpoint, group, index, source, ChangeOf(name)) : Errno.EADDRNOTAVAIL;
     }
 
@@ -131,26 +131,15 @@ internal static class MulticastOptions
 
     // ---- what they do ----------------------------------------------------------------------------------------------
 
-    private static Errno Leave(DatagramEndpoint endpoint, InetAddress group, int index)
-    {
-        List<GroupMembership> memberships = endpoint.Options.Memberships;
-        int found = memberships.FindIndex(m => m.Group == group && (index == 0 || m.InterfaceIndex == index));
-        if (found >= 0)
-            endpoint.Options.SetSourceFilter(memberships[found], null);
-        return endpoint.LeaveGroup(group, index);
-    }
-
     private static Errno ChangeSource(DatagramEndpoint endpoint, InetAddress group, int index, InetAddress source, SourceChange change)
     {
         if (!group.IsMulticast)
             return Errno.EINVAL;
         if (change is { IsInclude: true, Adds: true })
         {
-            Errno joined = endpoint.JoinGroup(group, index);
-            if (joined is not (Errno.None or Errno.EADDRINUSE))
+            Errno joined = endpoint.JoinGroup(group, index, new GroupSourceFilter { IsInclude = true, Sources = [source] });
+            if (joined != Errno.EADDRINUSE)
                 return joined;
-            if (joined == Errno.None)
-                endpoint.Options.SetSourceFilter(endpoint.Options.Memberships[^1], new GroupSourceFilter { IsInclude = true });
         }
 
         int found = endpoint.Options.Memberships.FindIndex(m => m.Group == group && (index == 0 || m.InterfaceIndex == index));
@@ -179,11 +168,11 @@ internal static class MulticastOptions
             if (!filter.Sources.Contains(source))
                 return Errno.EADDRNOTAVAIL;
             if (filter is { IsInclude: true, Sources.Count: 1 })
-                return Leave(endpoint, group, membership.InterfaceIndex);
+                return endpoint.LeaveGroup(group, membership.InterfaceIndex);
             filter.Sources.Remove(source);
         }
 
-        endpoint.Options.SetSourceFilter(membership, filter);
+        endpoint.SetSourceFilter(membership, filter);
         return Errno.None;
     }
 
@@ -234,8 +223,8 @@ internal static class MulticastOptions
             return Errno.EINVAL;
         GroupMembership membership = endpoint.Options.Memberships[found];
         if (isInclude && sources.Count == 0)
-            return Leave(endpoint, group, membership.InterfaceIndex);
-        endpoint.Options.SetSourceFilter(membership, new GroupSourceFilter { IsInclude = isInclude, Sources = sources });
+            return endpoint.LeaveGroup(group, membership.InterfaceIndex);
+        endpoint.SetSourceFilter(membership, new GroupSourceFilter { IsInclude = isInclude, Sources = sources });
         return Errno.None;
     }
 
