@@ -16,6 +16,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [NotSaved("set by the restoring sentry when asked for")] private Strace.StraceLog? _strace;
     [NotSaved("serves the restored kernel as it did the first")] private Dispatcher _dispatcher;
     [NotSaved("the restoring sentry's")] private IImageMemory? _imageMemory;
+    [NotSaved("filled in anew by each call")] private readonly MessageScratch _messages = new();
     [NotSaved("a lock")] private readonly System.Threading.Lock _lock = new();
 
     [Saved(1)] private GuestClock _clock;
@@ -229,6 +230,8 @@ public sealed partial class GuestKernel : IAfterLoad
     public NetworkNamespace Network => _network!;
 
     internal FutexTable Futexes => _futexes;
+
+    internal MessageScratch Messages => _messages;
 
     internal Queue<Task> ReadyTasks => _readyTasks;
 

@@ -127,11 +127,12 @@ internal sealed partial class EpollItem : IExclusiveWaiter, IFileWatcher, IAfter
 [Savable("epoll-file")]
 internal sealed partial class EpollFile : FileObject
 {
-    private const int MaxNesting = 5;
+    private const int MaxNesting = 5, Batch = 32;
 
     [Saved(1)] private Dictionary<int, EpollItem> _items = [];
     [Saved(2)] private Queue<EpollItem> _ready = new();
     [NotSaved("waiters register again when their call is tried again")] private readonly WaitQueue _waiters = new();
+    [NotSaved("used within a call")] private readonly EpollItem?[] _batch = new EpollItem?[Batch];
 
     internal EpollFile()
         : base(OpenFlags.ReadWrite)
@@ -228,31 +229,43 @@ internal sealed partial class EpollFile : FileObject
     internal Result<int> Collect(Task task, ulong address, int limit)
     {
         const int size = 12;
-        int reported = 0;
-        Span<byte> bytes = stackalloc byte[size];
-        for (int left = _ready.Count; left > 0 && reported < limit; left--)
+        int reported = 0, left = _ready.Count;
+        Span<byte> bytes = stackalloc byte[size * Batch];
+        while (left > 0 && reported < limit)
         {
-            EpollItem item = _ready.Dequeue();
-            item.IsQueued = false;
-            PollEvents events = item.Ready();
-            if (events == 0)
-                continue;
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes, (uint)events);
-            BinaryPrimitives.WriteUInt64LittleEndian(bytes[4..], item.Data);
-            bool written = task.Memory.TryWriteAll(address + (ulong)(reported * size), bytes);
-            if (written && (item.Events & EpollFlags.OneShot) != 0)
+            // Several are written to the guest at once: each write is a call to the host.
+            int count = 0;
+            for (; left > 0 && count < Batch && reported + count < limit; left--)
             {
-                item.Disarm();
-            }
-            else if (!written || (item.Events & EpollFlags.EdgeTriggered) == 0)
-            {
-                item.IsQueued = true;
-                _ready.Enqueue(item);
+                EpollItem item = _ready.Dequeue();
+                item.IsQueued = false;
+                PollEvents events = item.Ready();
+                if (events == 0)
+                    continue;
+                BinaryPrimitives.WriteUInt32LittleEndian(bytes[(count * size)..], (uint)events);
+                BinaryPrimitives.WriteUInt64LittleEndian(bytes[((count * size) + 4)..], item.Data);
+                _batch[count++] = item;
             }
 
-            if (!written)
+            int written = task.Memory.Write(address + (ulong)(reported * size), bytes[..(count * size)]) / size;
+            for (int i = 0; i < count; i++)
+            {
+                EpollItem item = _batch[i]!;
+                _batch[i] = null;
+                if (i < written && (item.Events & EpollFlags.OneShot) != 0)
+                {
+                    item.Disarm();
+                }
+                else if (i >= written || (item.Events & EpollFlags.EdgeTriggered) == 0)
+                {
+                    item.IsQueued = true;
+                    _ready.Enqueue(item);
+                }
+            }
+
+            reported += written;
+            if (written < count)
                 return reported > 0 ? reported : Errno.EFAULT;
-            reported++;
         }
 
         return reported;

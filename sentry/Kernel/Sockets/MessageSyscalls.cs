@@ -17,6 +17,41 @@ internal sealed partial class MessageTransfer : CallState
     public override long? ValueIfInterrupted => IsVector ? (Messages > 0 ? Messages : null) : Bytes > 0 ? Bytes : null;
 }
 
+/// <summary>What one call after another on sockets fills in: nothing is allocated for a call that does not wait.</summary>
+internal sealed class MessageScratch
+{
+    private readonly SendRequest _send = new();
+    private readonly ReceiveRequest _receive = new();
+    private MessageTransfer _transfer = new();
+
+    internal SendRequest Send(int flags)
+    {
+        _send.Reset(flags);
+        return _send;
+    }
+
+    internal ReceiveRequest Receive(int flags)
+    {
+        _receive.Reset(flags);
+        return _receive;
+    }
+
+    internal MessageTransfer Transfer(bool isVector)
+    {
+        _transfer.Messages = 0;
+        _transfer.Bytes = 0;
+        _transfer.IsVector = isVector;
+        return _transfer;
+    }
+
+    /// <summary>A call that waits keeps what it has done.</summary>
+    internal void GiveAway(MessageTransfer transfer)
+    {
+        if (ReferenceEquals(transfer, _transfer))
+            _transfer = new MessageTransfer();
+    }
+}
+
 /// <summary>System calls: sendto, recvfrom, sendmsg, recvmsg, sendmmsg, recvmmsg.</summary>
 internal static class MessageSyscalls
 {
@@ -46,7 +81,7 @@ internal static class MessageSyscalls
         Errno error = SocketSyscalls.Find(task, args.I0, out SocketFile? socket);
         if (error != Errno.None)
             return error;
-        var request = new SendRequest { Flags = args.I3 };
+        SendRequest request = task.Kernel.Messages.Send(args.I3);
         error = ReadName(task, args.A4, args.A4 == 0 ? 0 : (uint)args.A5, request);
         if (error != Errno.None)
             return error;
@@ -87,7 +122,7 @@ internal static class MessageSyscalls
     {
         if (!task.TryRead(address, out MessageHeader header))
             return Errno.EFAULT;
-        var request = new SendRequest { Flags = flags };
+        SendRequest request = task.Kernel.Messages.Send(flags);
         Errno error = ReadName(task, header.Name, header.Name == 0 ? 0 : header.NameLength, request);
         UserBuffer source = default;
         if (error == Errno.None)
@@ -134,7 +169,7 @@ internal static class MessageSyscalls
         Errno error = SocketSyscalls.Find(task, args.I0, out SocketFile? socket);
         if (error != Errno.None)
             return error;
-        var request = new ReceiveRequest { Flags = args.I3 };
+        ReceiveRequest request = task.Kernel.Messages.Receive(args.I3);
         SyscallResult result = Receive(task, socket!, new UserBuffer(task.Memory, args.A1, Math.Min(args.A2, MaxTransfer)), request, Transfer(task, isVector: false));
         foreach (FileObject file in request.Files ?? [])
             file.Release();
@@ -192,7 +227,8 @@ internal static class MessageSyscalls
         Errno error = ReadVectors(task, header, out UserBuffer destination);
         if (error != Errno.None)
             return error;
-        var request = new ReceiveRequest { Flags = flags, WantsControl = header.Control != 0 && header.ControlLength > 0 };
+        ReceiveRequest request = task.Kernel.Messages.Receive(flags);
+        request.WantsControl = header.Control != 0 && header.ControlLength > 0;
         SyscallResult result = Receive(task, socket, destination, request, transfer);
         if (!result.IsValue || result.IsError)
             return result;
@@ -244,10 +280,11 @@ internal static class MessageSyscalls
         if (!result.IsBlocked)
             return transfer.Bytes > 0 ? transfer.Bytes : result;
         task.Call.State = transfer;
+        task.Kernel.Messages.GiveAway(transfer);
         return result;
     }
 
-    private static MessageTransfer Transfer(Task task, bool isVector) => task.Call.State as MessageTransfer ?? new MessageTransfer { IsVector = isVector };
+    private static MessageTransfer Transfer(Task task, bool isVector) => task.Call.State as MessageTransfer ?? task.Kernel.Messages.Transfer(isVector);
 
     private static Errno ReadName(Task task, ulong address, uint length, SendRequest request)
     {

@@ -17,6 +17,9 @@ internal sealed partial class RawSocket : DatagramSocket
         : base(owner, isV6, type, protocol, status)
     {
         _endpoint = endpoint;
+
+        // IPPROTO_RAW sends whole packets and receives nothing (raw(7)).
+        endpoint.IncludesHeader = !isV6 && protocol == IPPROTO.RAW;
         Attach();
     }
 

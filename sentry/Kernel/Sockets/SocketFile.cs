@@ -15,9 +15,19 @@ public partial struct SocketCredentials : IEquatable<SocketCredentials>
     public override readonly int GetHashCode() => HashCode.Combine(Pid, Uid, Gid);
 }
 
-/// <summary>What send(2) and its like say beside the bytes.</summary>
+/// <summary>What send(2) and its like say beside the bytes. One is used again for every call.</summary>
 public sealed class SendRequest
 {
+    internal void Reset(int flags)
+    {
+        Flags = flags;
+        Address = null;
+        Files = null;
+        Credentials = null;
+        Control = null;
+        WaitFor = null;
+    }
+
     /// <summary>MSG_*.</summary>
     public int Flags { get; set; }
 
@@ -37,9 +47,20 @@ public sealed class SendRequest
     public WaitQueue? WaitFor { get; set; }
 }
 
-/// <summary>What recv(2) and its like tell beside the bytes.</summary>
+/// <summary>What recv(2) and its like tell beside the bytes. One is used again for every call.</summary>
 public sealed class ReceiveRequest
 {
+    internal void Reset(int flags)
+    {
+        Flags = flags;
+        ResultFlags = 0;
+        Address = null;
+        Files = null;
+        Credentials = null;
+        WantsControl = false;
+        _control = null;
+    }
+
     /// <summary>MSG_* of the caller.</summary>
     public int Flags { get; set; }
 
@@ -158,7 +179,7 @@ public abstract partial class SocketFile : FileObject
     {
         if (destination.Length == 0 && _type == SocketType.Stream)
             return 0L;
-        var request = new ReceiveRequest();
+        ReceiveRequest request = caller.Kernel.Messages.Receive(0);
         Result<long> received = Receive(caller, destination, request);
 
         // Descriptors that came along are lost on a reader that has no place for them (unix(7)).
@@ -167,7 +188,7 @@ public abstract partial class SocketFile : FileObject
         return received;
     }
 
-    public override Result<long> Write(Task caller, in UserBuffer source) => Send(caller, source, new SendRequest());
+    public override Result<long> Write(Task caller, in UserBuffer source) => Send(caller, source, caller.Kernel.Messages.Send(0));
 
     /// <summary>Overrides call this.</summary>
     protected override void OnRelease() => Network.Sockets.Remove(_inode);
