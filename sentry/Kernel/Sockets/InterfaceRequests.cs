@@ -193,7 +193,7 @@ internal static class InterfaceRequests
         switch (request)
         {
             case SIOC.SIFFLAGS:
-                return ChangeFlags(link, (ushort)number);
+                return ChangeFlags(link, bytes, (ushort)number);
             case SIOC.SIFADDR or SIOC.SIFNETMASK or SIOC.SIFBRDADDR or SIOC.SIFDSTADDR or SIOC.DIFADDR:
                 return ChangeAddress(link, request, bytes);
             case SIOC.SIFMTU:
@@ -221,8 +221,17 @@ internal static class InterfaceRequests
         }
     }
 
-    private static Errno ChangeFlags(NetworkInterface link, ushort flags)
+    private static Errno ChangeFlags(NetworkInterface link, ReadOnlySpan<byte> bytes, ushort flags)
     {
+        NameOf(bytes, out string label);
+        if (label != link.Name)
+        {
+            // A label is no interface: taken down, its address goes.
+            if (FindAddress(link, label) is not { } address)
+                return Errno.EADDRNOTAVAIL;
+            return (flags & FlagUp) != 0 ? Errno.None : link.RemoveAddress(address.Address, address.Prefix);
+        }
+
         bool promiscuous = (flags & FlagPromiscuous) != 0, allMulticast = (flags & FlagAllMulticast) != 0;
         if (promiscuous != link.IsPromiscuous)
             link.Promiscuity += promiscuous ? 1 : -1;

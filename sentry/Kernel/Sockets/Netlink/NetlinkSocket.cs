@@ -385,7 +385,7 @@ internal sealed partial class NetlinkSocket : SocketFile
                 value = 0;
                 break;
             default:
-                return Errno.ENOTTY;
+                return base.Ioctl(caller, request, argument);
         }
 
         return caller.TryWrite(argument, value) ? SyscallResult.Ok : Errno.EFAULT;
