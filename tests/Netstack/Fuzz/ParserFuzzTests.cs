@@ -54,6 +54,17 @@ public sealed class ParserFuzzTests
                 Assert.InRange(offset, 40, bytes.Length);
         },
         ["udp"] = bytes => UdpHeader.TryParse(bytes, out _),
+        ["tcp"] = bytes =>
+        {
+            if (!TcpHeader.TryRead(bytes, out TcpHeader header))
+                return;
+            Assert.InRange(header.Length, TcpHeader.MinLength, Math.Min(bytes.Length, TcpHeader.MaxLength));
+            TcpHeaderOptions.Read(bytes.AsSpan(TcpHeader.MinLength..header.Length), header.Has(TcpFlags.Syn), out TcpHeaderOptions options);
+            byte[] again = new byte[options.Length(header.Has(TcpFlags.Syn))];
+            options.Write(again, header.Has(TcpFlags.Syn));
+            TcpHeaderOptions.Read(again, header.Has(TcpFlags.Syn), out TcpHeaderOptions same);
+            Assert.Equal((options.Mss, options.HasTimestamp, options.TimestampValue, options.BlockCount), (same.Mss, same.HasTimestamp, same.TimestampValue, same.BlockCount));
+        },
         ["icmp"] = bytes => IcmpHeader.TryParse(bytes, out _),
         ["neighbour"] = bytes =>
         {
