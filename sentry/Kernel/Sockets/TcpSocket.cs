@@ -74,6 +74,13 @@ internal sealed partial class TcpSocket : InetSocket
         _endpoint.OnOptionsChanged();
     }
 
+    /// <summary>TCP_QUICKACK, which acts each time it is set.</summary>
+    internal void SetQuickAck(bool quick)
+    {
+        using StackCall call = Enter();
+        _endpoint.SetQuickAck(quick);
+    }
+
     // ---- connections ---------------------------------------------------------------------------------------------
 
     public override Errno Bind(Task task, ReadOnlySpan<byte> address)

@@ -10,7 +10,6 @@ internal static class TcpSocketOptions
     private const int MinSegment = 88, MaxSegment = 32767, MaxKeepTime = 32767, MaxProbes = 127, MaxLinger2 = 120, NameSize = 16;
 
     /// <summary>Where struct tcp_info has tcpi_snd_mss.</summary>
-    private const int SendSegmentOffset = 16;
 
     /// <summary>RTO at the beginning and at most, seconds (TCP_TIMEOUT_INIT, TCP_RTO_MAX).</summary>
     private const int FirstTimeout = 1, LastTimeout = 120;
@@ -35,8 +34,8 @@ internal static class TcpSocketOptions
                 options.Cork = on;
                 break;
             case TCP.QUICKACK:
-                options.QuickAck = on;
-                break;
+                socket.SetQuickAck(on);
+                return Errno.None;
             case TCP.MAXSEG:
                 if (number is not 0 and (< MinSegment or > MaxSegment))
                     return Errno.EINVAL;
@@ -118,9 +117,9 @@ internal static class TcpSocketOptions
             case TCP.CORK:
                 return Number(options.Cork ? 1 : 0);
             case TCP.QUICKACK:
-                return Number(options.QuickAck ? 1 : 0);
+                return Number(socket.Tcp.IsQuickAck ? 1 : 0);
             case TCP.MAXSEG:
-                return Number(SegmentSize(socket));
+                return Number(socket.Tcp.MaxSegment);
             case TCP.KEEPIDLE:
                 return Number(options.KeepIdle > 0 ? options.KeepIdle : settings.KeepAliveTime);
             case TCP.KEEPINTVL:
@@ -139,7 +138,7 @@ internal static class TcpSocketOptions
                 return Info(socket);
             case TCP.CONGESTION:
                 byte[] text = new byte[NameSize];
-                Encoding.ASCII.GetBytes(options.Congestion ?? settings.CongestionControl, text);
+                Encoding.ASCII.GetBytes(socket.Tcp.CongestionControl, text);
                 return text;
             case TCP.USER_TIMEOUT:
                 return Number(options.UserTimeout);
@@ -167,15 +166,6 @@ internal static class TcpSocketOptions
         return socket.Tcp.GetInfo();
     }
 
-    /// <summary>What segments carry now; before a connection what was set, or 536 (RFC 9293 section 3.7.1).</summary>
-    private static int SegmentSize(TcpSocket socket)
-    {
-        const int initial = 536;
-        if (socket.Tcp.State is TcpState.Closed or TcpState.Listen)
-            return socket.Tcp.TcpOptions.MaxSegment > 0 ? socket.Tcp.TcpOptions.MaxSegment : initial;
-        return BinaryPrimitives.ReadInt32LittleEndian(Info(socket).AsSpan(SendSegmentOffset));
-    }
-
     private static Errno SetCongestionControl(TcpSocket socket, ReadOnlySpan<byte> value)
     {
         if (value.Length < 1)
@@ -185,7 +175,7 @@ internal static class TcpSocketOptions
         if (end >= 0)
             name = name[..end];
         string text = Encoding.Latin1.GetString(name);
-        if (text is not ("cubic" or "reno"))
+        if (!TcpLayer.CongestionControls.Contains(text))
             return Errno.ENOENT;
         socket.Tcp.TcpOptions.Congestion = text;
         socket.OnOptionsChanged();

@@ -19,7 +19,7 @@ internal static class TcpTransfer
             if (copied == 0)
                 return done > 0 ? done : Errno.EFAULT;
             done += copied;
-            endpoint.CommitSend(copied, SendFlags(flags, isLast: done == length || copied == room));
+            endpoint.CommitSend(copied, SendFlags(flags, isLast: done == length || copied < space.Length));
             if (copied < space.Length)
                 break;
         }
@@ -31,7 +31,7 @@ internal static class TcpTransfer
     internal static TcpSendFlags SendFlags(int flags, bool isLast)
     {
         if (!isLast)
-            return TcpSendFlags.More;
+            return TcpSendFlags.Continues;
         TcpSendFlags result = TcpSendFlags.None;
         if ((flags & MessageFlags.More) != 0)
             result |= TcpSendFlags.More;
