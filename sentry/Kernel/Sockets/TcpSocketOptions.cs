@@ -9,8 +9,6 @@ internal static class TcpSocketOptions
 {
     private const int MinSegment = 88, MaxSegment = 32767, MaxKeepTime = 32767, MaxProbes = 127, MaxLinger2 = 120, NameSize = 16;
 
-    /// <summary>Where struct tcp_info has tcpi_snd_mss.</summary>
-
     /// <summary>RTO at the beginning and at most, seconds (TCP_TIMEOUT_INIT, TCP_RTO_MAX).</summary>
     private const int FirstTimeout = 1, LastTimeout = 120;
 
