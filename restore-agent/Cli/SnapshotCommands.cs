@@ -71,7 +71,7 @@ public static class SnapshotCommands
             ["created", s.Created.ToString("o", CultureInfo.InvariantCulture)],
             ["restored from", s.RestoredFrom ?? "-"],
             ["platform", s.Platform],
-            ["sentry", $"process {s.SentryPid}, {details.SentryThreads} threads"],
+            ["sentry", s.SentryPid == 0 ? "ended" : $"process {s.SentryPid}, {details.SentryThreads} threads"],
             ["system calls", details.SystemCalls.ToString(CultureInfo.InvariantCulture)],
             ["unimplemented", Calls(details.UnimplementedCalls)]);
         Print(details.Processes);
