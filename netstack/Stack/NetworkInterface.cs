@@ -215,7 +215,7 @@ public sealed partial class NetworkInterface
         _stack.TellLink(this, StackChange.Changed);
     }
 
-    /// <summary>Renames it: EINVAL, EEXIST, EBUSY while it is up.</summary>
+    /// <summary>Renames it: EINVAL, EEXIST; also while it is up, as since Linux 6.2.</summary>
     public Errno Rename(string name)
     {
         const int maxLength = 15;
@@ -223,8 +223,6 @@ public sealed partial class NetworkInterface
             return Errno.EINVAL;
         if (_stack.FindInterface(name) is { } other)
             return ReferenceEquals(other, this) ? Errno.None : Errno.EEXIST;
-        if (_isUp)
-            return Errno.EBUSY;
         foreach (InterfaceAddress address in _addresses)
         {
             if (address.Label.StartsWith(_name, StringComparison.Ordinal))

@@ -148,6 +148,12 @@ public sealed partial class NetworkStack : IAfterLoad
             observer.OnRoute(route, change);
     }
 
+    internal void TellRule(RoutingRule rule, StackChange change)
+    {
+        foreach (IStackObserver observer in _observers)
+            observer.OnRule(rule, change);
+    }
+
     internal void TellNeighbour(Neighbour neighbour, StackChange change)
     {
         foreach (IStackObserver observer in _observers)

@@ -21,6 +21,11 @@ public interface IStackObserver
     /// <summary>RTM_NEWROUTE, RTM_DELROUTE. Linux tells only of routes of table main and local; so does this.</summary>
     void OnRoute(RouteEntry route, StackChange change);
 
+    /// <summary>RTM_NEWRULE, RTM_DELRULE.</summary>
+    void OnRule(RoutingRule rule, StackChange change)
+    {
+    }
+
     /// <summary>RTM_NEWNEIGH, RTM_DELNEIGH.</summary>
     void OnNeighbour(Neighbour neighbour, StackChange change);
 }

@@ -184,7 +184,9 @@ internal sealed class Ipv6
             return;
         }
 
-        if (_stack.Routes.Lookup(header.Destination) is not { Type: RouteType.Unicast } entry || _stack.FindInterface(entry.InterfaceIndex) is not { IsUp: true } way)
+        RouteEntry? entry = _stack.Routes.Lookup(header.Destination, 0, header.Source);
+        RouteNextHop next = entry?.HopFor(header.Destination, header.Source) ?? default;
+        if (entry is not { Type: RouteType.Unicast } || _stack.FindInterface(next.InterfaceIndex) is not { IsUp: true } way)
         {
             Counters.Ip6NoRoutes++;
             _stack.Ip.IcmpV6.SendError(packet, Icmpv6Type.Unreachable, Icmpv6Type.NoRoute, 0);
@@ -207,7 +209,7 @@ internal sealed class Ipv6
         }
 
         Counters.Ip6Forwarded++;
-        LinkOutput.Send(way, packet, entry.HasGateway ? entry.Gateway : header.Destination, RouteType.Unicast);
+        LinkOutput.Send(way, packet, next.Gateway.IsAny ? header.Destination : next.Gateway, RouteType.Unicast);
     }
 
     // ---- sending -------------------------------------------------------------------------------------------------

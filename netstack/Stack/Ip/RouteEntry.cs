@@ -24,6 +24,28 @@ public static class RouteTable
     public const uint Unspecified = 0, Default = 253, Main = 254, Local = 255;
 }
 
+/// <summary>One of several ways of a route (struct rtnexthop).</summary>
+[Savable("route-next-hop")]
+public partial struct RouteNextHop : IEquatable<RouteNextHop>
+{
+    [Saved(1)] public int InterfaceIndex;
+
+    /// <summary>Unspecified for none.</summary>
+    [Saved(2)] public InetAddress Gateway;
+
+    /// <summary>1 to 256.</summary>
+    [Saved(3)] public int Weight;
+
+    /// <summary>RTNH_F_*.</summary>
+    [Saved(4)] public uint Flags;
+
+    public readonly bool Equals(RouteNextHop other) => InterfaceIndex == other.InterfaceIndex && Gateway == other.Gateway && Weight == other.Weight;
+
+    public override readonly bool Equals(object? obj) => obj is RouteNextHop other && Equals(other);
+
+    public override readonly int GetHashCode() => HashCode.Combine(InterfaceIndex, Gateway, Weight);
+}
+
 /// <summary>A route (struct rtmsg, rtnetlink(7)). Once in a table it is not changed.</summary>
 [Savable("route-entry")]
 public sealed partial class RouteEntry
@@ -82,6 +104,9 @@ public sealed partial class RouteEntry
     /// <summary>ICMPV6_ROUTER_PREF_*: medium 0, high 1, low 3 (RFC 4191).</summary>
     [Saved(21)] public byte Preference;
 
+    /// <summary>RTA_MULTIPATH: several ways, of which each pair of ends takes one; null when there is one, <see cref="InterfaceIndex"/> and <see cref="Gateway"/>.</summary>
+    [Saved(22)] public RouteNextHop[]? NextHops;
+
     public RouteEntry()
     {
     }
@@ -89,6 +114,41 @@ public sealed partial class RouteEntry
     public bool IsV6 => Destination.IsV6;
 
     public bool HasGateway => !Gateway.IsAny;
+
+    /// <summary>Whether packets by it may leave by an interface.</summary>
+    internal bool LeavesBy(int interfaceIndex) => NextHops is null ? InterfaceIndex == interfaceIndex : Array.Exists(NextHops, h => h.InterfaceIndex == interfaceIndex);
+
+    /// <summary>The way of packets between two ends: always the same for the same two (fib_multipath_hash_policy 0).</summary>
+    /// <param name="boundInterface">Only by this interface; 0 for any.</param>
+    internal RouteNextHop HopFor(InetAddress destination, InetAddress source, int boundInterface = 0)
+    {
+        if (NextHops is null)
+            return new RouteNextHop { InterfaceIndex = InterfaceIndex, Gateway = Gateway };
+        int total = 0;
+        foreach (RouteNextHop hop in NextHops)
+            total += boundInterface == 0 || hop.InterfaceIndex == boundInterface ? hop.Weight : 0;
+        ulong hash = ((destination.Low ^ (source.Low << 7) ^ destination.High ^ source.High) * 0x9e37_79b9_7f4a_7c15) >> 33;
+        int left = (int)(hash % (ulong)Math.Max(1, total));
+        foreach (RouteNextHop hop in NextHops)
+        {
+            if (boundInterface != 0 && hop.InterfaceIndex != boundInterface)
+                continue;
+            left -= hop.Weight;
+            if (left < 0)
+                return hop;
+        }
+
+        return NextHops[0];
+    }
+
+    /// <summary>The same route with other ways.</summary>
+    internal RouteEntry WithNextHops(RouteNextHop[] hops)
+    {
+        var copy = (RouteEntry)MemberwiseClone();
+        copy.NextHops = hops;
+        copy.InterfaceIndex = hops[0].InterfaceIndex;
+        return copy;
+    }
 
     /// <summary>Whether packets by it are refused with an error.</summary>
     public bool Refuses => Type is RouteType.Blackhole or RouteType.Unreachable or RouteType.Prohibit;

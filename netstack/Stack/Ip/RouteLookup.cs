@@ -176,7 +176,7 @@ internal sealed class RouteLookup
                 return ToGroup(link, destination, source);
         }
 
-        RouteEntry? entry = _stack.Routes.Lookup(destination, link?.Index ?? 0);
+        RouteEntry? entry = _stack.Routes.Lookup(destination, link?.Index ?? 0, source);
         if (entry is null)
         {
             // A socket bound to an interface takes what no route is known for to be a neighbour there, as Linux does.
@@ -200,14 +200,16 @@ internal sealed class RouteLookup
                 return Make(_stack.Loopback, destination, source.IsAny ? own : source, _stack.Loopback.Mtu, RouteType.Local, destination);
         }
 
-        NetworkInterface? way = _stack.FindInterface(entry.InterfaceIndex);
+        RouteNextHop next = entry.HopFor(destination, source, link?.Index ?? 0);
+        NetworkInterface? way = _stack.FindInterface(next.InterfaceIndex);
         if (way is not { IsUp: true })
             return Errno.ENETUNREACH;
         if (isGroup)
             return ToGroup(way, destination, source);
-        InetAddress hop = entry.HasGateway ? entry.Gateway : destination;
+        bool viaGateway = !next.Gateway.IsAny;
+        InetAddress hop = viaGateway ? next.Gateway : destination;
         InetAddress chosen = !source.IsAny ? source : !entry.PreferredSource.IsAny ? entry.PreferredSource
-            : SelectV4(way, hop, entry.HasGateway ? RouteScope.Universe : RouteScope.Link);
+            : SelectV4(way, hop, viaGateway ? RouteScope.Universe : RouteScope.Link);
         return Make(way, hop, chosen, entry.Mtu, entry.Type, destination);
     }
 
@@ -215,7 +217,7 @@ internal sealed class RouteLookup
     {
         if (destination.IsMulticast && link is null && !source.IsAny)
             link = LinkOf(source);
-        RouteEntry? entry = _stack.Routes.Lookup(destination, link?.Index ?? 0);
+        RouteEntry? entry = _stack.Routes.Lookup(destination, link?.Index ?? 0, source);
         if (entry is null)
             return Errno.ENETUNREACH;
         switch (entry.Type)
@@ -232,14 +234,15 @@ internal sealed class RouteLookup
                 return Make(_stack.Loopback, destination, source.IsAny ? destination : source, _stack.Loopback.Mtu, RouteType.Local, destination);
         }
 
-        NetworkInterface? way = _stack.FindInterface(entry.InterfaceIndex);
+        RouteNextHop next = entry.HopFor(destination, source, link?.Index ?? 0);
+        NetworkInterface? way = _stack.FindInterface(next.InterfaceIndex);
         if (way is not { IsUp: true })
             return Errno.ENETUNREACH;
         InetAddress chosen = !source.IsAny ? source : !entry.PreferredSource.IsAny ? entry.PreferredSource : SelectV6(way, destination);
         if (chosen.IsAny)
             return Errno.EADDRNOTAVAIL;
         byte type = destination.IsMulticast ? RouteType.Multicast : RouteType.Unicast;
-        return Make(way, entry.HasGateway ? entry.Gateway : destination, chosen, entry.Mtu, type, destination);
+        return Make(way, next.Gateway.IsAny ? destination : next.Gateway, chosen, entry.Mtu, type, destination);
     }
 
     private Route ToGroup(NetworkInterface link, InetAddress destination, InetAddress source)

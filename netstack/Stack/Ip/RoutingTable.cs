@@ -19,8 +19,8 @@ public enum RouteAddMode
     Append = 8,
 }
 
-/// <summary>The routes (rtnetlink(7)); lookups are longest prefix first, then lowest metric. Users change table main alone; the local table and
-/// connected routes follow from the interfaces' addresses.</summary>
+/// <summary>The routes (rtnetlink(7)); lookups are longest prefix first, then lowest metric, in the tables that the rules say. The routes of the local
+/// table and the connected ones follow from the interfaces' addresses.</summary>
 [Savable("routing-table")]
 public sealed partial class RoutingTable : IAfterLoad
 {
@@ -28,21 +28,24 @@ public sealed partial class RoutingTable : IAfterLoad
 
     [Saved(1)] private NetworkStack _stack;
     [Saved(3)] private List<RouteEntry> _entries = [];
-    [NotSaved("rebuilt from the entries")] private readonly Dictionary<(InetAddress Network, int Prefix), List<RouteEntry>> _local = [];
-    [NotSaved("rebuilt from the entries")] private readonly Dictionary<(InetAddress Network, int Prefix), List<RouteEntry>> _main = [];
-    [NotSaved("rebuilt from the entries")] private readonly int[] _localPrefixes = new int[33 + 129];
-    [NotSaved("rebuilt from the entries")] private readonly int[] _mainPrefixes = new int[33 + 129];
+    [Saved(20)] private RoutingRules _rules = new();
+    [NotSaved("rebuilt from the entries")] private readonly RouteIndex _local = new();
+    [NotSaved("rebuilt from the entries")] private readonly RouteIndex _main = new();
+    [NotSaved("rebuilt from the entries")] private readonly Dictionary<uint, RouteIndex> _others = [];
 
     internal RoutingTable(NetworkStack stack) => _stack = stack;
 
     /// <summary>Changes with every change of routes, addresses, interfaces and path MTUs: routes kept by endpoints are looked up again. Never 0.</summary>
     [field: Saved(2)] public int Generation { get; private set; } = 1;
 
-    /// <summary>All routes of tables main and local, in no order.</summary>
+    /// <summary>Which table is asked when.</summary>
+    public RoutingRules Rules => _rules;
+
+    /// <summary>All routes of all tables, in no order.</summary>
     public IReadOnlyList<RouteEntry> Entries => _entries;
 
     /// <summary>Whether there is a table of that number.</summary>
-    public bool HasTable(uint table) => table is RouteTable.Main or RouteTable.Local or RouteTable.Default or RouteTable.Unspecified || _entries.Exists(e => e.Table == table);
+    public bool HasTable(uint table) => table is RouteTable.Main or RouteTable.Local or RouteTable.Default or RouteTable.Unspecified || _others.ContainsKey(table);
 
     /// <summary>The routes of a family and table in the order in which Linux shows them.</summary>
     /// <param name="table">RT_TABLE_*; 0 for all.</param>
@@ -98,7 +101,7 @@ public sealed partial class RoutingTable : IAfterLoad
     /// <summary>Deletes the first route that matches: ESRCH when none does. What the pattern leaves out (0, unspecified, RT_SCOPE_NOWHERE) matches all.</summary>
     public Errno Delete(RouteEntry pattern)
     {
-        if (!Index(pattern.Table).TryGetValue((pattern.Destination, pattern.Prefix), out List<RouteEntry>? entries))
+        if (Index(pattern.Table).Find(pattern.Destination, pattern.Prefix) is not { } entries)
             return Errno.ESRCH;
         foreach (RouteEntry entry in entries)
         {
@@ -106,7 +109,7 @@ public sealed partial class RoutingTable : IAfterLoad
                 || (pattern.Type != RouteType.Unspecified && pattern.Type != entry.Type)
                 || (!pattern.IsV6 && pattern.Scope != RouteScope.Nowhere && pattern.Scope != entry.Scope)
                 || (pattern.Protocol != RouteProtocol.Unspecified && pattern.Protocol != entry.Protocol)
-                || (pattern.InterfaceIndex != 0 && pattern.InterfaceIndex != entry.InterfaceIndex)
+                || (pattern.InterfaceIndex != 0 && !entry.LeavesBy(pattern.InterfaceIndex))
                 || (!pattern.Gateway.IsAny && pattern.Gateway != entry.Gateway)
                 || (!pattern.PreferredSource.IsAny && pattern.PreferredSource != entry.PreferredSource)
                 || pattern.TypeOfService != entry.TypeOfService)
@@ -120,11 +123,68 @@ public sealed partial class RoutingTable : IAfterLoad
 
     /// <summary>The best route; null when there is none.</summary>
     /// <param name="boundInterface">Only routes by this interface; 0 for all.</param>
-    public RouteEntry? Lookup(InetAddress destination, int boundInterface = 0) =>
-        Lookup(_local, _localPrefixes, destination, boundInterface) ?? Lookup(_main, _mainPrefixes, destination, boundInterface);
+    /// <param name="source">The sender's address as far as it is known, for the rules.</param>
+    public RouteEntry? Lookup(InetAddress destination, int boundInterface = 0, InetAddress source = default)
+    {
+        if (!_rules.AreUsual)
+            return LookupByRules(destination, boundInterface, source);
+        RouteEntry? found = _local.Lookup(destination, boundInterface) ?? _main.Lookup(destination, boundInterface);
+        return found ?? (destination.IsV4 && _others.TryGetValue(RouteTable.Default, out RouteIndex? last) ? last.Lookup(destination, boundInterface) : null);
+    }
+
+    private RouteEntry? LookupByRules(InetAddress destination, int boundInterface, InetAddress source)
+    {
+        string output = boundInterface == 0 ? "" : _stack.FindInterface(boundInterface)?.Name ?? "";
+        uint from = 0;
+        foreach (RoutingRule rule in _rules.List)
+        {
+            if (rule.IsV6 != destination.IsV6 || rule.Priority < from || !rule.Matches(destination, source, output))
+                continue;
+            switch (rule.Action)
+            {
+                case RuleAction.Goto:
+                    from = rule.Target;
+                    continue;
+                case RuleAction.Nop:
+                    continue;
+                case RuleAction.Blackhole or RuleAction.Unreachable or RuleAction.Prohibit:
+                    return new RouteEntry { Destination = Any(rule.IsV6), Type = rule.Action, Gateway = Any(rule.IsV6), PreferredSource = Any(rule.IsV6) };
+            }
+
+            RouteEntry? found = Index(rule.Table).Lookup(destination, boundInterface);
+            if (found is not null && found.Type != RouteType.Throw && found.Prefix > rule.SuppressPrefix)
+                return found;
+        }
+
+        return null;
+    }
 
     /// <summary>The entry of the local table for an address: this host's own, a broadcast address; null for others.</summary>
-    internal RouteEntry? LookupLocal(InetAddress destination) => Lookup(_local, _localPrefixes, destination, 0);
+    internal RouteEntry? LookupLocal(InetAddress destination) => _local.Lookup(destination, 0);
+
+    /// <summary>Adds a rule: EEXIST with <see cref="RouteAddMode.Exclusive"/> when one like it is there, ENOSPC.</summary>
+    public Errno AddRule(RoutingRule rule, RouteAddMode mode)
+    {
+        if (mode.HasFlag(RouteAddMode.Exclusive) && _rules.List.Any(r => r.Priority == rule.Priority && r.IsSame(rule)))
+            return Errno.EEXIST;
+        Errno error = _rules.Add(rule);
+        if (error != Errno.None)
+            return error;
+        Touch();
+        _stack.TellRule(rule, StackChange.Added);
+        return Errno.None;
+    }
+
+    /// <summary>EPERM for the one rule that is always there.</summary>
+    public Errno RemoveRule(RoutingRule rule)
+    {
+        if (rule.IsPermanent)
+            return Errno.EPERM;
+        _rules.Remove(rule);
+        Touch();
+        _stack.TellRule(rule, StackChange.Removed);
+        return Errno.None;
+    }
 
     internal void Remove(RouteEntry entry)
     {
@@ -154,11 +214,22 @@ public sealed partial class RoutingTable : IAfterLoad
         Touch();
     }
 
-    /// <summary>An interface goes down or away: its routes go, but (as Linux does) not the local ones of IPv4.</summary>
+    /// <summary>An interface goes down or away: its routes go, but (as Linux does) not the local ones of IPv4. Routes with other ways lose one.</summary>
     internal void RemoveOf(int interfaceIndex)
     {
-        foreach (RouteEntry entry in _entries.FindAll(e => e.InterfaceIndex == interfaceIndex && (e.IsV6 || e.Scope != RouteScope.Host)))
+        foreach (RouteEntry entry in _entries.FindAll(e => e.LeavesBy(interfaceIndex) && (e.IsV6 || e.Scope != RouteScope.Host)))
+        {
+            RouteNextHop[] left = entry.NextHops is null ? [] : Array.FindAll(entry.NextHops, h => h.InterfaceIndex != interfaceIndex);
+            if (left.Length > 0)
+            {
+                RouteEntry rest = entry.WithNextHops(left);
+                Put(rest, entry);
+                Take(entry);
+                continue;
+            }
+
             Remove(entry);
+        }
     }
 
     internal void Touch()
@@ -177,36 +248,24 @@ public sealed partial class RoutingTable : IAfterLoad
 
     private static InetAddress Any(bool isV6) => isV6 ? InetAddress.AnyV6 : InetAddress.AnyV4;
 
-    private static int Slot(InetAddress address, int prefix) => address.IsV4 ? prefix : 33 + prefix;
-
-    private static RouteEntry? Lookup(Dictionary<(InetAddress, int), List<RouteEntry>> index, int[] prefixes, InetAddress destination, int boundInterface)
+    private RouteIndex Index(uint table)
     {
-        int first = destination.IsV4 ? 0 : 33;
-        for (int prefix = destination.Bits; prefix >= 0; prefix--)
-        {
-            if (prefixes[first + prefix] == 0 || !index.TryGetValue((destination.Network(prefix), prefix), out List<RouteEntry>? entries))
-                continue;
-            foreach (RouteEntry entry in entries)
-            {
-                if ((boundInterface == 0 || entry.InterfaceIndex == boundInterface || entry.Refuses) && entry.TypeOfService == 0)
-                    return entry;
-            }
-        }
-
-        return null;
+        if (table is RouteTable.Local or RouteTable.Main)
+            return table == RouteTable.Local ? _local : _main;
+        if (!_others.TryGetValue(table, out RouteIndex? index))
+            index = new RouteIndex();
+        return index;
     }
 
-    private Dictionary<(InetAddress, int), List<RouteEntry>> Index(uint table) => table == RouteTable.Local ? _local : _main;
-
     private RouteEntry? FindIdentical(RouteEntry entry) =>
-        Index(entry.Table).GetValueOrDefault((entry.Destination, entry.Prefix))?.Find(e => e.Identity == entry.Identity);
+        Index(entry.Table).Find(entry.Destination, entry.Prefix)?.Find(e => e.Identity == entry.Identity);
 
     private RouteEntry? FindSame(RouteEntry entry, bool exact)
     {
-        if (!Index(entry.Table).TryGetValue((entry.Destination, entry.Prefix), out List<RouteEntry>? entries))
+        if (Index(entry.Table).Find(entry.Destination, entry.Prefix) is not { } entries)
             return null;
         return entries.Find(e => e.Metric == entry.Metric && e.TypeOfService == entry.TypeOfService
-            && (!exact || (e.Gateway == entry.Gateway && e.InterfaceIndex == entry.InterfaceIndex && e.Type == entry.Type
+            && (!exact || (e.Gateway == entry.Gateway && e.InterfaceIndex == entry.InterfaceIndex && e.NextHops.AsSpan().SequenceEqual(entry.NextHops) && e.Type == entry.Type
                 && e.Scope == entry.Scope && e.PreferredSource == entry.PreferredSource)));
     }
 
@@ -214,11 +273,11 @@ public sealed partial class RoutingTable : IAfterLoad
     {
         if (entry.Prefix < 0 || entry.Prefix > entry.Destination.Bits || entry.Destination.Network(entry.Prefix) != entry.Destination)
             return Errno.EINVAL;
-        if (entry.Table != RouteTable.Main || entry.Type is RouteType.Unspecified or > RouteType.Prohibit or RouteType.Anycast)
+        if (entry.Type is RouteType.Unspecified or > RouteType.Throw)
             return Errno.EINVAL;
         if (entry.IsV6 && entry.Metric == 0)
             entry.Metric = RouteEntry.UserMetricV6;
-        if (entry.Refuses)
+        if (entry.Refuses || entry.Type == RouteType.Throw)
         {
             entry.InterfaceIndex = entry.IsV6 ? 1 : 0;
             return entry.HasGateway ? Errno.EINVAL : Errno.None;
@@ -226,7 +285,22 @@ public sealed partial class RoutingTable : IAfterLoad
 
         if (!entry.PreferredSource.IsAny && !_stack.Ip.IsLocal(entry.PreferredSource))
             return Errno.EINVAL;
-        return entry.HasGateway ? CheckGateway(entry) : CheckInterface(entry);
+        if (entry.NextHops is null)
+            return entry.HasGateway ? CheckGateway(entry) : CheckInterface(entry);
+        for (int i = 0; i < entry.NextHops.Length; i++)
+        {
+            // Each way is looked at as if it were the only one.
+            RouteNextHop hop = entry.NextHops[i];
+            var alone = new RouteEntry { Destination = entry.Destination, Prefix = entry.Prefix, Gateway = hop.Gateway.IsAny ? Any(entry.IsV6) : hop.Gateway, InterfaceIndex = hop.InterfaceIndex, Flags = hop.Flags };
+            Errno error = alone.HasGateway ? CheckGateway(alone) : CheckInterface(alone);
+            if (error != Errno.None)
+                return error;
+            entry.NextHops[i].InterfaceIndex = alone.InterfaceIndex;
+            entry.NextHops[i].Gateway = alone.Gateway;
+        }
+
+        entry.InterfaceIndex = entry.NextHops[0].InterfaceIndex;
+        return Errno.None;
     }
 
     private Errno CheckInterface(RouteEntry entry)
@@ -239,7 +313,7 @@ public sealed partial class RoutingTable : IAfterLoad
     /// <summary>A gateway must be a neighbour by what the table says (fib_check_nh), or be declared one (RTNH_F_ONLINK).</summary>
     private Errno CheckGateway(RouteEntry entry)
     {
-        if (entry.Gateway.IsV6 != entry.IsV6 || entry.Gateway.IsMulticast || _stack.Ip.IsLocal(entry.Gateway))
+        if (entry.Gateway.IsV6 != entry.IsV6 || entry.Gateway.IsMulticast || (entry.IsV6 && _stack.Ip.IsLocal(entry.Gateway)))
             return Errno.EINVAL;
         if (entry.InterfaceIndex != 0)
         {
@@ -252,7 +326,7 @@ public sealed partial class RoutingTable : IAfterLoad
             return entry.InterfaceIndex == 0 ? Errno.EINVAL : Errno.None;
         if (entry.Gateway is { IsV6: true, IsLinkLocal: true })
             return entry.InterfaceIndex == 0 ? Errno.EINVAL : Errno.None;
-        if (Lookup(entry.Gateway, entry.InterfaceIndex) is not { } way || way.Type != RouteType.Unicast || way.HasGateway)
+        if (Lookup(entry.Gateway, entry.InterfaceIndex) is not { } way || way.HasGateway || way.Type is not (RouteType.Unicast or RouteType.Local))
             return entry.IsV6 ? Errno.EHOSTUNREACH : Errno.ENETUNREACH;
         entry.InterfaceIndex = way.InterfaceIndex;
         return Errno.None;
@@ -270,27 +344,19 @@ public sealed partial class RoutingTable : IAfterLoad
 
     private void IndexEntry(RouteEntry entry, RouteEntry? before)
     {
-        Dictionary<(InetAddress, int), List<RouteEntry>> index = Index(entry.Table);
-        if (!index.TryGetValue((entry.Destination, entry.Prefix), out List<RouteEntry>? entries))
-        {
-            entries = [];
-            index.Add((entry.Destination, entry.Prefix), entries);
-        }
-
-        int position = before is null ? entries.FindIndex(e => e.Metric > entry.Metric) : entries.IndexOf(before);
-        entries.Insert(position < 0 ? entries.Count : position, entry);
-        (entry.Table == RouteTable.Local ? _localPrefixes : _mainPrefixes)[Slot(entry.Destination, entry.Prefix)]++;
+        RouteIndex index = Index(entry.Table);
+        if (entry.Table is not (RouteTable.Local or RouteTable.Main))
+            _others[entry.Table] = index;
+        index.Put(entry, before);
     }
 
     private void Take(RouteEntry entry)
     {
         _entries.Remove(entry);
-        Dictionary<(InetAddress, int), List<RouteEntry>> index = Index(entry.Table);
-        List<RouteEntry> entries = index[(entry.Destination, entry.Prefix)];
-        entries.Remove(entry);
-        if (entries.Count == 0)
-            index.Remove((entry.Destination, entry.Prefix));
-        (entry.Table == RouteTable.Local ? _localPrefixes : _mainPrefixes)[Slot(entry.Destination, entry.Prefix)]--;
+        RouteIndex index = Index(entry.Table);
+        index.Take(entry);
+        if (index.IsEmpty)
+            _others.Remove(entry.Table);
     }
 
     private void Changed(RouteEntry entry, StackChange change)

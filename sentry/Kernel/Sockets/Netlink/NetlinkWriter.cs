@@ -73,6 +73,9 @@ internal sealed class NetlinkWriter
         return at;
     }
 
+    /// <summary>Ends what began at <paramref name="at"/> with its length: an attribute, or a structure that has others behind it.</summary>
+    internal void PatchLength(int at) => EndNested(at);
+
     internal void EndNested(int at) => BinaryPrimitives.WriteUInt16LittleEndian(_bytes.AsSpan(at), (ushort)(_length - at));
 
     /// <summary>Takes back what was written from <paramref name="at"/> on.</summary>

@@ -237,8 +237,12 @@ internal static class LinkChanges
 
     private static Errno Change(NetlinkRequest request, AttributeTable attributes, NetworkInterface link)
     {
-        if (attributes.Has(LinkAttribute.Map) || attributes.Int32(LinkAttribute.Master) != 0 || attributes.Has(LinkAttribute.ProtocolDown))
+        if (attributes.Has(LinkAttribute.Map))
             return Errno.EOPNOTSUPP;
+        if (attributes.Int32(LinkAttribute.Master) is var master && master != 0)
+            return link.Stack.FindInterface(master) is null ? Errno.EINVAL : Errno.EOPNOTSUPP;
+        if (attributes.Has(LinkAttribute.ProtocolDown))
+            return request.Refuse(Errno.EOPNOTSUPP, "Protodown not supported by device");
         if (attributes.Has(LinkAttribute.NamespacePid) || attributes.Has(LinkAttribute.NamespaceDescriptor))
             return Errno.EINVAL;
         Errno error = Errno.None;
@@ -286,8 +290,6 @@ internal static class LinkChanges
 
     internal static Errno SetMac(ReadOnlySpan<byte> address, NetworkInterface link)
     {
-        if (link.IsLoopback)
-            return Errno.EOPNOTSUPP;
         Errno error = CheckMac(address);
         if (error == Errno.None)
             link.Mac = MacAddress.FromBytes(address);

@@ -15,11 +15,9 @@ internal static class RouteChanges
 
     internal static Errno New(NetlinkRequest request)
     {
-        Errno error = Read(request, out RouteEntry? entry, out bool hasMultiPath);
+        Errno error = Read(request, out RouteEntry? entry);
         if (error != Errno.None)
             return error;
-        if (hasMultiPath)
-            return request.Refuse(Errno.EOPNOTSUPP, "Multipath routes are not supported");
         error = entry!.IsV6 ? CheckV6(request, entry) : CheckV4(request, entry);
         if (error != Errno.None)
             return error;
@@ -33,7 +31,7 @@ internal static class RouteChanges
 
     internal static Errno Delete(NetlinkRequest request)
     {
-        Errno error = Read(request, out RouteEntry? pattern, out _);
+        Errno error = Read(request, out RouteEntry? pattern);
         if (error != Errno.None)
             return error;
         if (!request.Stack().Routes.HasTable(pattern!.Table))
@@ -41,10 +39,9 @@ internal static class RouteChanges
         return request.Stack().Routes.Delete(pattern);
     }
 
-    private static Errno Read(NetlinkRequest request, out RouteEntry? entry, out bool hasMultiPath)
+    private static Errno Read(NetlinkRequest request, out RouteEntry? entry)
     {
         entry = null;
-        hasMultiPath = false;
         byte family = request.Family();
         if (family is not (AF.Inet or AF.Inet6))
             return Errno.EOPNOTSUPP;
@@ -64,7 +61,6 @@ internal static class RouteChanges
         InetAddress destination = Address(attributes, RouteAttribute.Destination, isV6) ?? any;
         if (!isV6 && destination.Network(prefix) != destination)
             return request.Refuse(Errno.EINVAL, "Invalid prefix for given prefix length");
-        hasMultiPath = attributes.Has(RouteAttribute.MultiPath);
         entry = new RouteEntry
         {
             Destination = destination.Network(prefix),
@@ -83,7 +79,43 @@ internal static class RouteChanges
         };
         if (isV6 && attributes.Has(RouteAttribute.Expires))
             entry.Expires = request.Stack().Now + (attributes.UInt32(RouteAttribute.Expires) * 1_000_000_000L);
+        if (attributes.Has(RouteAttribute.MultiPath))
+        {
+            error = ReadNextHops(request, attributes[RouteAttribute.MultiPath], isV6, entry);
+            if (error != Errno.None)
+                return error;
+        }
+
         return attributes.Has(RouteAttribute.Metrics) ? ReadMetrics(request, attributes, entry) : Errno.None;
+    }
+
+    private static Errno ReadNextHops(NetlinkRequest request, ReadOnlySpan<byte> rest, bool isV6, RouteEntry entry)
+    {
+        List<RouteNextHop> hops = [];
+        while (rest.Length >= RouteQueries.NextHopSize)
+        {
+            int length = BinaryPrimitives.ReadUInt16LittleEndian(rest);
+            if (length < RouteQueries.NextHopSize || length > rest.Length)
+                return request.Refuse(Errno.EINVAL, "Invalid nexthop configuration - extra data after nexthops");
+            var hop = new RouteNextHop { InterfaceIndex = BinaryPrimitives.ReadInt32LittleEndian(rest[4..]), Weight = rest[3] + 1, Flags = rest[2] & RouteEntry.OnLinkFlag, Gateway = isV6 ? InetAddress.AnyV6 : InetAddress.AnyV4 };
+            var reader = new AttributeReader(rest[RouteQueries.NextHopSize..length]);
+            while (reader.MoveNext())
+            {
+                if (reader.Type == RouteAttribute.Gateway && reader.Value.Length >= (isV6 ? 16 : 4))
+                    hop.Gateway = InetAddress.FromBytes(reader.Value[..(isV6 ? 16 : 4)]);
+            }
+
+            hops.Add(hop);
+            rest = rest[Math.Min(rest.Length, NetlinkLayout.Align(length))..];
+        }
+
+        if (hops.Count == 0)
+            return request.Refuse(Errno.EINVAL, "Invalid nexthop configuration - no valid nexthops");
+        if (hops.Count == 1)
+            (entry.InterfaceIndex, entry.Gateway, entry.Flags) = (hops[0].InterfaceIndex, hops[0].Gateway, hops[0].Flags);
+        else
+            entry.NextHops = [.. hops];
+        return Errno.None;
     }
 
     private static InetAddress? Address(AttributeTable attributes, int type, bool isV6)

@@ -73,6 +73,13 @@ internal sealed class RouteNotifier : IStackObserver
         Send(group, RouteQueries.Describe(Begin(change == StackChange.Removed ? RouteMessage.DeleteRoute : RouteMessage.NewRoute, flags), _network.Stack, route));
     }
 
+    public void OnRule(RoutingRule rule, StackChange change)
+    {
+        int group = rule.IsV6 ? RouteGroup.RuleV6 : RouteGroup.RuleV4;
+        if (Listens(group))
+            Send(group, RuleMessages.Describe(Begin(change == StackChange.Removed ? RouteMessage.DeleteRule : RouteMessage.NewRule), rule));
+    }
+
     public void OnNeighbour(Neighbour neighbour, StackChange change)
     {
         if (Listens(RouteGroup.Neighbour))

@@ -25,6 +25,8 @@ internal sealed class RouteProtocol : NetlinkProtocol
         [RouteMessage.NewNeighbour] = new(NeighbourMessages.New),
         [RouteMessage.DeleteNeighbour] = new(NeighbourMessages.Delete),
         [RouteMessage.GetNeighbour] = new(NeighbourMessages.Get, NeighbourMessages.Dump),
+        [RouteMessage.NewRule] = new(RuleMessages.New),
+        [RouteMessage.DeleteRule] = new(RuleMessages.Delete),
         [RouteMessage.GetRule] = new(null, RuleMessages.Dump),
         [RouteMessage.GetQueueing] = new(null, QueueingMessages.Dump),
         [RouteMessage.GetClass] = new(null, static request => request.Dump([])),

@@ -14,6 +14,9 @@ internal static class RouteQueries
 
     private const uint LinkDown = 0x10;
 
+    /// <summary>struct rtnexthop.</summary>
+    internal const int NextHopSize = 8;
+
     internal static readonly AttributePolicy Policy = new(RouteAttribute.Known,
         new AttributeRule(RouteAttribute.Destination, AttributeKind.Unspecified, 4), new AttributeRule(RouteAttribute.Source, AttributeKind.Unspecified, 4),
         new AttributeRule(RouteAttribute.InputInterface, AttributeKind.U32), new AttributeRule(RouteAttribute.OutputInterface, AttributeKind.U32),
@@ -119,10 +122,35 @@ internal static class RouteQueries
         PutMetrics(writer, route);
         if (!route.PreferredSource.IsAny)
             writer.PutAddress(RouteAttribute.PreferredSource, route.PreferredSource);
+        if (route.NextHops is { } hops)
+        {
+            PutNextHops(writer, hops);
+            return;
+        }
+
         if (route.HasGateway)
             writer.PutAddress(RouteAttribute.Gateway, route.Gateway);
         if (route.InterfaceIndex != 0)
             writer.PutInt32(RouteAttribute.OutputInterface, route.InterfaceIndex);
+    }
+
+    /// <summary>RTA_MULTIPATH: struct rtnexthop for each way, with its gateway behind it.</summary>
+    private static void PutNextHops(NetlinkWriter writer, RouteNextHop[] hops)
+    {
+        int nest = writer.BeginNested(RouteAttribute.MultiPath);
+        foreach (RouteNextHop hop in hops)
+        {
+            int before = writer.Length;
+            Span<byte> head = writer.Reserve(NextHopSize);
+            head[2] = (byte)hop.Flags;
+            head[3] = (byte)(hop.Weight - 1);
+            BinaryPrimitives.WriteInt32LittleEndian(head[4..], hop.InterfaceIndex);
+            if (!hop.Gateway.IsAny)
+                writer.PutAddress(RouteAttribute.Gateway, hop.Gateway);
+            writer.PatchLength(before);
+        }
+
+        writer.EndNested(nest);
     }
 
     private static void DescribeV6(NetlinkWriter writer, NetworkStack stack, RouteEntry route)
@@ -131,9 +159,17 @@ internal static class RouteQueries
             writer.PutAddress(RouteAttribute.PreferredSource, route.PreferredSource);
         PutMetrics(writer, route);
         writer.PutUInt32(RouteAttribute.Priority, route.Metric);
-        if (route.HasGateway)
-            writer.PutAddress(RouteAttribute.Gateway, route.Gateway);
-        writer.PutInt32(RouteAttribute.OutputInterface, route.InterfaceIndex);
+        if (route.NextHops is { } hops)
+        {
+            PutNextHops(writer, hops);
+        }
+        else
+        {
+            if (route.HasGateway)
+                writer.PutAddress(RouteAttribute.Gateway, route.Gateway);
+            writer.PutInt32(RouteAttribute.OutputInterface, route.InterfaceIndex);
+        }
+
         Span<byte> cache = writer.Put(RouteAttribute.CacheInfo, 32);
         if (route.Expires != 0)
             BinaryPrimitives.WriteInt32LittleEndian(cache[8..], (int)RouteRequests.Centiseconds(Math.Max(0, route.Expires - stack.Now)));
