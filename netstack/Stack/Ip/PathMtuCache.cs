@@ -15,6 +15,13 @@ public sealed partial class PathMtuCache : IStackTimerTarget, IAfterLoad
     /// <summary>Destinations, what is known of them, and until when (stack time).</summary>
     public IReadOnlyDictionary<InetAddress, (int Mtu, long Expires)> Entries => _entries;
 
+    /// <summary>Forgets everything.</summary>
+    public void Clear()
+    {
+        _entries.Clear();
+        _stack.Routes.Touch();
+    }
+
     /// <summary>The smaller of the MTU given and what is known of the destination.</summary>
     internal int Limit(InetAddress destination, int mtu) =>
         _entries.Count > 0 && _entries.TryGetValue(destination, out (int Mtu, long Expires) known) ? Math.Min(known.Mtu, mtu) : mtu;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sentry.Kernel.Sockets.Settings;
 
 namespace Sentry.FileSystems.Proc;
 
@@ -54,24 +55,6 @@ internal static class Sysctls
         ("kernel/threads-max", true, static _ => "32768"),
         ("kernel/unprivileged_userns_clone", true, static _ => "0"),
         ("kernel/version", false, static _ => KernelVersion.Version),
-        ("net/core/netdev_max_backlog", true, static _ => "1000"),
-        ("net/core/rmem_default", true, static _ => "212992"),
-        ("net/core/rmem_max", true, static _ => "212992"),
-        ("net/core/somaxconn", true, static _ => "4096"),
-        ("net/core/wmem_default", true, static _ => "212992"),
-        ("net/core/wmem_max", true, static _ => "212992"),
-        ("net/ipv4/ip_forward", true, static _ => "0"),
-        ("net/ipv4/ip_local_port_range", true, static _ => "32768\t60999"),
-        ("net/ipv4/ip_unprivileged_port_start", true, static _ => "1024"),
-        ("net/ipv4/tcp_fin_timeout", true, static _ => "60"),
-        ("net/ipv4/tcp_keepalive_intvl", true, static _ => "75"),
-        ("net/ipv4/tcp_keepalive_probes", true, static _ => "9"),
-        ("net/ipv4/tcp_keepalive_time", true, static _ => "7200"),
-        ("net/ipv4/tcp_max_syn_backlog", true, static _ => "512"),
-        ("net/ipv4/tcp_rmem", true, static _ => "4096\t131072\t6291456"),
-        ("net/ipv4/tcp_syncookies", true, static _ => "1"),
-        ("net/ipv4/tcp_wmem", true, static _ => "4096\t16384\t4194304"),
-        ("net/unix/max_dgram_qlen", true, static _ => "512"),
         ("vm/dirty_background_ratio", true, static _ => "10"),
         ("vm/dirty_ratio", true, static _ => "20"),
         ("vm/drop_caches", true, static _ => "0"),
@@ -89,31 +72,41 @@ internal static class Sysctls
         ("vm/zone_reclaim_mode", true, static _ => "0"),
     ];
 
+    /// <summary>Below it lie the files of <see cref="NetworkSysctls"/>.</summary>
+    private const string NetworkFolder = "net/";
+
     private static readonly Dictionary<string, Func<ProcFileSystem, string>> Values = Settings.ToDictionary(s => s.Path, s => s.Value);
 
-    internal static string Generate(ProcFileSystem fileSystem, string path) => Values.TryGetValue(path, out Func<ProcFileSystem, string>? value) ? value(fileSystem) : "";
+    internal static string Generate(ProcFileSystem fileSystem, string path) => Values.TryGetValue(path, out Func<ProcFileSystem, string>? value) ? value(fileSystem)
+        : path.StartsWith(NetworkFolder, StringComparison.Ordinal) ? NetworkSysctls.Read(fileSystem.Kernel.Network, path[NetworkFolder.Length..]) ?? "" : "";
 
     internal static StaticDirectory CreateTree(ProcFileSystem fileSystem)
     {
         var root = new StaticDirectory(fileSystem);
         foreach ((string path, bool writable) in Settings.Select(static s => (s.Path, s.Writable)).Concat(IpcSettings.Paths.Concat(KernelSettings.Paths).Select(static p => (p, true))).OrderBy(static s => s.Item1, StringComparer.Ordinal))
-        {
-            StaticDirectory at = root;
-            string[] parts = path.Split('/');
-            foreach (string part in parts.AsSpan(0, parts.Length - 1))
-            {
-                if (!at.Lookup(part).TryGet(out Inode? child, out _))
-                {
-                    child = new StaticDirectory(fileSystem);
-                    at.Add(part, child);
-                }
+            Add(root, path, new ProcSysctl(fileSystem, path, writable));
+        foreach ((string path, uint mode) in NetworkSysctls.Files)
+            Add(root, NetworkFolder + path, new NetworkSysctl(fileSystem, path, mode));
+        foreach (string folder in NetworkSysctls.InterfaceFolders)
+            Add(root, NetworkFolder + folder, new NetworkSysctlFolder(fileSystem, folder));
+        return root;
+    }
 
-                at = (StaticDirectory)child;
+    private static void Add(StaticDirectory root, string path, Inode inode)
+    {
+        StaticDirectory at = root;
+        string[] parts = path.Split('/');
+        foreach (string part in parts.AsSpan(0, parts.Length - 1))
+        {
+            if (!at.Lookup(part).TryGet(out Inode? child, out _))
+            {
+                child = new StaticDirectory(root.FileSystem);
+                at.Add(part, child);
             }
 
-            at.Add(parts[^1], new ProcSysctl(fileSystem, path, writable));
+            at = (StaticDirectory)child;
         }
 
-        return root;
+        at.Add(parts[^1], inode);
     }
 }

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Sentry.FileSystems.Sys;
 
-/// <summary>sysfs (sysfs(5)), as little of it as programs look at to size themselves: CPUs, one memory node, huge pages; no devices.</summary>
+/// <summary>sysfs (sysfs(5)), as little of it as programs look at to size themselves: CPUs, one memory node, huge pages, network interfaces; no other devices.</summary>
 [Savable("sysfs")]
 public sealed partial class SysFileSystem : FileSystem
 {
@@ -14,9 +14,9 @@ public sealed partial class SysFileSystem : FileSystem
         StaticDirectory root = new(this);
         foreach (string name in (string[])["block", "bus", "dev", "firmware", "hypervisor", "power"])
             root.Add(name, new StaticDirectory(this));
-        root.Add("class", new StaticDirectory(this).Add("net", new StaticDirectory(this)).Add("block", new StaticDirectory(this)));
+        root.Add("class", new StaticDirectory(this).Add("net", new NetworkClassDirectory(this)).Add("block", new StaticDirectory(this)));
         root.Add("module", new StaticDirectory(this));
-        root.Add("devices", new StaticDirectory(this).Add("system", new StaticDirectory(this).Add("cpu", CreateCpus()).Add("node", CreateNodes())).Add("virtual", new StaticDirectory(this)));
+        root.Add("devices", new StaticDirectory(this).Add("system", new StaticDirectory(this).Add("cpu", CreateCpus()).Add("node", CreateNodes())).Add("virtual", new StaticDirectory(this).Add("net", new NetworkDevicesDirectory(this))));
         root.Add("fs", new StaticDirectory(this).Add("cgroup", new StaticDirectory(this)));
         root.Add("kernel", new StaticDirectory(this).Add("mm", new StaticDirectory(this)
             .Add("hugepages", new StaticDirectory(this))

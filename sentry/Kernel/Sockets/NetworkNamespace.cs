@@ -14,6 +14,7 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     [Saved(21)] private SortedDictionary<ulong, SocketFile> _sockets = [];
     [Saved(22)] private InterfaceConfiguration _allInterfaces = new();
     [Saved(23)] private InterfaceConfiguration _newInterfaces = new();
+    [Saved(24)] private SortedDictionary<string, string> _keptSettings = [];
     [NotSaved("observes the stack anew")] private RouteNotifier _routeNotifier = null!;
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
@@ -27,10 +28,15 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
 
     public NetworkStack Stack => _stack;
 
+    internal GuestKernel Kernel => _kernel;
+
     internal Netlink.NetlinkTable Netlink => _netlink;
 
     /// <summary>Tells those who listen by rtnetlink(7) of changes.</summary>
     internal RouteNotifier RouteNotifier => _routeNotifier;
+
+    /// <summary>Settings below /proc/sys/net that nothing acts on and that were written, by their paths.</summary>
+    internal SortedDictionary<string, string> KeptSettings => _keptSettings;
 
     /// <summary>The settings under conf/all.</summary>
     internal InterfaceConfiguration AllInterfaces => _allInterfaces;

@@ -170,6 +170,7 @@ internal static class LinkChanges
         NetworkInterface peer = Add(request, peerAttributes, kind, "veth");
         NetworkInterface link = Add(request, attributes, kind, "veth");
         VethLink.Join(link, peer);
+        link.Attributes.CarrierDowns = peer.Attributes.CarrierDowns = 1;
         if (peerAttributes is not null)
             Settle(request, peerAttributes, peer);
         return Settle(request, attributes, link);
