@@ -65,6 +65,7 @@ internal static class InterfaceAddresses
             Drop(link, address);
         link.Groups.OnDown();
         link.SetUpFlag(false);
+        link.HasStartedIpv6 = false;
         link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
         link.Stack.Routes.RemoveOf(link.Index);
         link.Stack.Ip.Neighbours.Flush(link);
@@ -155,7 +156,14 @@ internal static class InterfaceAddresses
         link.Stack.TellAddress(link, address, StackChange.Removed);
     }
 
-    /// <summary>The interface's own link-local address, and detection for addresses that were added while it was down.</summary>
+    /// <summary>A link has got its carrier: IPv6 begins on it.</summary>
+    public static void OnCarrier(NetworkInterface link)
+    {
+        if (!link.HasStartedIpv6)
+            StartIpv6(link);
+    }
+
+    /// <summary>The interface's own link-local address, and detection for addresses that were added while it was down. As in Linux not before there is a carrier.</summary>
     private static void StartIpv6(NetworkInterface link)
     {
         if (!link.IsUp || !link.HasIpv6)
@@ -166,6 +174,11 @@ internal static class InterfaceAddresses
             return;
         }
 
+        if (!link.HasCarrier)
+            return;
+        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        link.HasStartedIpv6 = true;
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
         foreach (InterfaceAddress address in link.Addresses)
         {
             if (address.IsTentative)

@@ -57,6 +57,7 @@ public sealed partial class NetworkInterface
     [Saved(14)] private bool _disableIpv6;
     [Saved(20)] private LinkAttributes _attributes = new();
     [Saved(21)] private VirtualLink? _virtual;
+    [Saved(22)] private bool _hasStartedIpv6;
     [NotSaved("a host resource, attached again by the restoring sentry")] private ILinkDriver? _driver;
     [NotSaved("of the driver")] private int _maxSegmentedLength;
     [NotSaved("of the driver")] private bool _offloadsChecksum;
@@ -119,6 +120,8 @@ public sealed partial class NetworkInterface
             else
                 InterfaceAddresses.GoDown(this);
             _stack.TellLink(this, StackChange.Changed);
+            if (value && _virtual?.Peer is { } peer)
+                InterfaceAddresses.OnCarrier(peer);
         }
     }
 
@@ -163,10 +166,39 @@ public sealed partial class NetworkInterface
         }
     }
 
+    /// <summary>Whether IPv6 has been begun since it is up: it has a link-local address and multicast routes.</summary>
+    internal bool HasStartedIpv6
+    {
+        get => _hasStartedIpv6;
+        set => _hasStartedIpv6 = value;
+    }
+
     /// <summary>Whether IPv6 works here.</summary>
     public bool HasIpv6 => !_disableIpv6 && _mtu >= MinMtuV6;
 
     public IReadOnlyList<InterfaceAddress> Addresses => _addresses;
+
+    /// <summary>The addresses of a family in the order in which Linux keeps them: of IPv4 the primary ones by scope, then the secondary; of IPv6 those of wider
+    /// scope first, and of equal ones the newest.</summary>
+    public List<InterfaceAddress> AddressesInOrder(bool isV6)
+    {
+        List<InterfaceAddress> ordered = [];
+        foreach (InterfaceAddress address in _addresses)
+        {
+            if (address.Address.IsV6 != isV6)
+                continue;
+            int position;
+            if (isV6)
+                position = ordered.FindIndex(other => address.Scope <= other.Scope);
+            else if (address.IsSecondary)
+                position = -1;
+            else
+                position = ordered.FindLastIndex(other => !other.IsSecondary && address.Scope >= other.Scope) + 1;
+            ordered.Insert(position < 0 ? ordered.Count : position, address);
+        }
+
+        return ordered;
+    }
 
     /// <summary>The multicast groups it is in.</summary>
     public InterfaceGroups Groups => _groups;
@@ -204,6 +236,7 @@ public sealed partial class NetworkInterface
         _maxSegmentedLength = maxSegmentedLength;
         _offloadsChecksum = offloadsChecksum;
         _stack.TellLink(this, StackChange.Changed);
+        InterfaceAddresses.OnCarrier(this);
     }
 
     /// <summary>Gives it a way out that leads nowhere outside.</summary>
@@ -223,10 +256,13 @@ public sealed partial class NetworkInterface
             return Errno.EINVAL;
         if (_stack.FindInterface(name) is { } other)
             return ReferenceEquals(other, this) ? Errno.None : Errno.EEXIST;
-        foreach (InterfaceAddress address in _addresses)
+        // As Linux does, the first address has the new name as its label, others get their numbers (inetdev_changename).
+        int number = 0;
+        foreach (InterfaceAddress address in AddressesInOrder(isV6: false))
         {
-            if (address.Label.StartsWith(_name, StringComparison.Ordinal))
-                address.Label = name + address.Label[_name.Length..];
+            int colon = address.Label.IndexOf(':');
+            string suffix = number++ == 0 ? "" : colon < 0 ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $":{number}") : address.Label[colon..];
+            address.Label = name[..Math.Min(name.Length, maxLength - suffix.Length)] + suffix;
         }
 
         _name = name;

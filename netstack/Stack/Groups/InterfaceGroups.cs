@@ -81,8 +81,16 @@ public sealed partial class InterfaceGroups
             JoinOwn(AllHosts);
         if (_link.HasIpv6 && Find(AllNodes) is not { Owners: > 0 })
         {
-            JoinOwn(AllNodes);
             JoinOwn(InterfaceNodes);
+            JoinOwn(AllNodes);
+
+            // They come before those of addresses, which may have been added while the interface was down.
+            foreach (InetAddress first in (ReadOnlySpan<InetAddress>)[AllNodes, InterfaceNodes])
+            {
+                InterfaceGroup member = Find(first)!;
+                _list.Remove(member);
+                _list.Insert(0, member);
+            }
         }
 
         ReportAll();

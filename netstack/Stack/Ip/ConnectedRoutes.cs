@@ -15,7 +15,7 @@ internal static class ConnectedRoutes
                 AddV6(routes, link, address);
         }
 
-        if (link is { IsUp: true, IsLoopback: false, HasIpv6: true })
+        if (link is { IsUp: true, IsLoopback: false, HasIpv6: true, HasStartedIpv6: true })
         {
             routes.Put(new RouteEntry
             {

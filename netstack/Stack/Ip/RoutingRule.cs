@@ -45,9 +45,6 @@ public sealed partial class RoutingRule
     /// <summary>Of a goto: the priority where it goes on.</summary>
     [Saved(17)] public uint Target;
 
-    /// <summary>FIB_RULE_PERMANENT: cannot be deleted.</summary>
-    [Saved(18)] public bool IsPermanent;
-
     public RoutingRule()
     {
     }
@@ -79,15 +76,18 @@ public sealed partial class RoutingRules
 
     internal RoutingRules()
     {
-        Insert(Kernel(false, LocalPriority, RouteTable.Local, permanent: true));
+        Insert(Kernel(false, LocalPriority, RouteTable.Local));
         Insert(Kernel(false, MainPriority, RouteTable.Main));
         Insert(Kernel(false, DefaultPriority, RouteTable.Default));
-        Insert(Kernel(true, LocalPriority, RouteTable.Local, permanent: true));
+        Insert(Kernel(true, LocalPriority, RouteTable.Local));
         Insert(Kernel(true, MainPriority, RouteTable.Main));
     }
 
     /// <summary>By priority, of both families.</summary>
     public IReadOnlyList<RoutingRule> List => _list;
+
+    /// <summary>Whether anybody has changed them.</summary>
+    public bool HasUserRules => !AreUsual;
 
     /// <summary>Whether they are those that there are to begin with, so that nothing need be compared.</summary>
     internal bool AreUsual => _usual ??= _list.Count == 5 && _list.TrueForAll(r => r.Protocol == RouteProtocol.Kernel);
@@ -123,13 +123,12 @@ public sealed partial class RoutingRules
         _list.Insert(position, rule);
     }
 
-    private static RoutingRule Kernel(bool isV6, uint priority, uint table, bool permanent = false) => new()
+    private static RoutingRule Kernel(bool isV6, uint priority, uint table) => new()
     {
         IsV6 = isV6,
         Priority = priority,
         Table = table,
         Protocol = RouteProtocol.Kernel,
-        IsPermanent = permanent,
         Source = isV6 ? InetAddress.AnyV6 : InetAddress.AnyV4,
         Destination = isV6 ? InetAddress.AnyV6 : InetAddress.AnyV4,
     };

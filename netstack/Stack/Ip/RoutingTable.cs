@@ -51,17 +51,28 @@ public sealed partial class RoutingTable : IAfterLoad
     /// <param name="table">RT_TABLE_*; 0 for all.</param>
     public List<RouteEntry> Dump(bool isV6, uint table = RouteTable.Unspecified)
     {
-        List<RouteEntry> found = _entries.FindAll(e => e.IsV6 == isV6 && (table == RouteTable.Unspecified || e.Table == table));
-        found.Sort((a, b) =>
+        var order = Comparer<RouteEntry>.Create((a, b) =>
         {
-            int order = a.Table.CompareTo(b.Table);
-            if (order == 0)
-                order = a.Destination.CompareTo(b.Destination);
-            if (order == 0)
-                order = b.Prefix.CompareTo(a.Prefix);
-            return order != 0 ? order : a.Metric.CompareTo(b.Metric);
+            int difference = a.Table.CompareTo(b.Table);
+            if (difference == 0)
+                difference = isV6 ? CompareAsTree(a, b) : CompareByAddress(a, b);
+            return difference != 0 ? difference : a.Metric.CompareTo(b.Metric);
         });
-        return found;
+        return [.. _entries.Where(e => e.IsV6 == isV6 && (table == RouteTable.Unspecified || e.Table == table)).Order(order)];
+    }
+
+    private static int CompareByAddress(RouteEntry a, RouteEntry b)
+    {
+        int order = a.Destination.CompareTo(b.Destination);
+        return order != 0 ? order : b.Prefix.CompareTo(a.Prefix);
+    }
+
+    /// <summary>The tables of IPv6 are trees that are walked from their leaves: a network comes behind those within it.</summary>
+    private static int CompareAsTree(RouteEntry a, RouteEntry b)
+    {
+        if (a.Prefix == b.Prefix || !(a.Prefix > b.Prefix ? a.Destination.IsWithin(b.Destination, b.Prefix) : b.Destination.IsWithin(a.Destination, a.Prefix)))
+            return a.Destination.CompareTo(b.Destination);
+        return b.Prefix.CompareTo(a.Prefix);
     }
 
     /// <summary>Adds a route: EINVAL, EEXIST, ENOENT, ENODEV, ENETDOWN, ENETUNREACH or EHOSTUNREACH (the gateway is not on a link), ENOMEM.</summary>
@@ -175,15 +186,11 @@ public sealed partial class RoutingTable : IAfterLoad
         return Errno.None;
     }
 
-    /// <summary>EPERM for the one rule that is always there.</summary>
-    public Errno RemoveRule(RoutingRule rule)
+    public void RemoveRule(RoutingRule rule)
     {
-        if (rule.IsPermanent)
-            return Errno.EPERM;
         _rules.Remove(rule);
         Touch();
         _stack.TellRule(rule, StackChange.Removed);
-        return Errno.None;
     }
 
     internal void Remove(RouteEntry entry)

@@ -45,7 +45,7 @@ internal static class InterfaceTables
         var text = new StringBuilder();
         foreach (NetworkInterface link in network.Stack.Interfaces)
         {
-            foreach (InterfaceAddress address in AddressQueries.Ordered(link, isV6: true))
+            foreach (InterfaceAddress address in link.AddressesInOrder(isV6: true))
             {
                 int scope = address.Scope switch
                 {

@@ -128,7 +128,7 @@ internal static class AddressChanges
         string? label = attributes.Text(AddressAttribute.Label);
         if (family == AF.Inet6 && (local ?? given) is not { Size: 16 })
             return Errno.EINVAL;
-        foreach (InterfaceAddress address in AddressQueries.Ordered(link, family == AF.Inet6))
+        foreach (InterfaceAddress address in link.AddressesInOrder(family == AF.Inet6))
         {
             bool matches = family == AF.Inet6
                 ? address.Address == (local ?? given) && address.Prefix == prefix

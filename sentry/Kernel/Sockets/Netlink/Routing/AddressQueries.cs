@@ -70,34 +70,12 @@ internal static class AddressQueries
             {
                 if (index != 0 && link.Index != index)
                     continue;
-                foreach (InterfaceAddress address in Ordered(link, isV6))
+                foreach (InterfaceAddress address in link.AddressesInOrder(isV6))
                     found.Add(Describe(request.Answer(RouteMessage.NewAddress, flags), link, address).ToArray());
             }
         }
 
         return request.Dump(found, filtered: index != 0);
-    }
-
-    /// <summary>The addresses of a family in the order in which Linux keeps them: of IPv4 the primary ones by scope, then the secondary; of IPv6 those of wider
-    /// scope first, and of equal ones the newest.</summary>
-    internal static List<InterfaceAddress> Ordered(NetworkInterface link, bool isV6)
-    {
-        List<InterfaceAddress> ordered = [];
-        foreach (InterfaceAddress address in link.Addresses)
-        {
-            if (address.Address.IsV6 != isV6)
-                continue;
-            int position;
-            if (isV6)
-                position = ordered.FindIndex(other => address.Scope <= other.Scope);
-            else if (address.IsSecondary)
-                position = -1;
-            else
-                position = ordered.FindLastIndex(other => !other.IsSecondary && address.Scope >= other.Scope) + 1;
-            ordered.Insert(position < 0 ? ordered.Count : position, address);
-        }
-
-        return ordered;
     }
 
     internal static NetlinkWriter Describe(NetlinkWriter writer, NetworkInterface link, InterfaceAddress address)

@@ -34,7 +34,7 @@ internal static class RouteLookups
         // As if a packet had come in: only for addresses of this host, as nothing is forwarded.
         if (input != 0 && !request.Stack().Ip.IsLocal(destination))
             return isV6 ? Errno.ENETUNREACH : request.Stack().Settings.Forwarding ? Errno.EINVAL : Errno.EHOSTUNREACH;
-        RouteEntry? entry = request.Stack().Routes.Lookup(destination, output);
+        RouteEntry? entry = request.Stack().Routes.Lookup(destination, output, source);
         if ((request.UInt32(8) & RouteAttribute.FibMatch) != 0)
         {
             if (entry is null)
@@ -45,7 +45,8 @@ internal static class RouteLookups
 
         if (!request.Stack().Ip.FindRoute(destination, source, output).TryGet(out Route route, out error))
             return error;
-        bool asksTable = (request.UInt32(8) & RouteAttribute.LookupTable) != 0;
+        // Without rules of users tables main and local are one in Linux, called main.
+        bool asksTable = (request.UInt32(8) & RouteAttribute.LookupTable) != 0 && request.Stack().Routes.Rules.HasUserRules;
         request.Reply(isV6
             ? DescribeV6(request, destination, source, route, entry)
             : DescribeV4(request, destination, source, route, asksTable ? entry?.Table ?? RouteTable.Main : RouteTable.Main));
@@ -66,6 +67,7 @@ internal static class RouteLookups
         };
         header[0] = AF.Inet;
         header[1] = 32;
+        header[2] = source.IsAny ? (byte)0 : (byte)32;
         header[3] = request.Body[3];
         header[4] = RouteQueries.ShortTable(table);
         header[7] = route.Type;

@@ -11,7 +11,10 @@ internal sealed class RouteNotifier : IStackObserver
     {
         _network = network;
         foreach (NetworkInterface link in network.Stack.Interfaces)
+        {
             _known[link.Index] = (LinkState.Flags(link), link.HasCarrier);
+            link.Attributes.WasUp |= link.IsUp;
+        }
     }
 
     /// <summary>Flags of a link that are told with its coming: all (ifi_change).</summary>

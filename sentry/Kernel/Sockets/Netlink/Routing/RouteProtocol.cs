@@ -33,6 +33,8 @@ internal sealed class RouteProtocol : NetlinkProtocol
         [RouteMessage.GetFilter] = new(null, static request => request.Dump([])),
         [RouteMessage.GetMulticast] = new(null, GroupMessages.Dump),
         [RouteMessage.GetAnycast] = new(null, static request => request.Dump([])),
+        [RouteMessage.GetNeighbourTable] = new(null, NeighbourTableMessages.Dump),
+        [RouteMessage.GetAddressLabel] = new(null, AddressLabelMessages.Dump),
         [RouteMessage.GetConfiguration] = new(ConfigurationMessages.Get, ConfigurationMessages.Dump),
         [RouteMessage.GetNamespaceId] = new(NamespaceMessages.Get, static request => request.Dump([])),
         [RouteMessage.GetStatistics] = new(StatisticsMessages.Get, StatisticsMessages.Dump),

@@ -13,7 +13,7 @@ internal static class RuleMessages
     private const int Destination = 1, Source = 2, Input = 3, Goto = 4, Priority = 6, Mark = 10, SuppressGroup = 13, SuppressPrefix = 14, Table = 15, Mask = 16, Output = 17, UidRange = 20, Protocol = 21,
         IpProtocolNumber = 22, SourcePorts = 23, DestinationPorts = 24, Known = 24;
 
-    private const uint Permanent = 1, Invert = 2, InputDetached = 8, OutputDetached = 16;
+    private const uint Invert = 2, InputDetached = 8, OutputDetached = 16;
 
     private static readonly AttributePolicy Policy = new(Known,
         new AttributeRule(Input, AttributeKind.Text, 15), new AttributeRule(Output, AttributeKind.Text, 15), new AttributeRule(Priority, AttributeKind.U32), new AttributeRule(Mark, AttributeKind.U32),
@@ -45,7 +45,10 @@ internal static class RuleMessages
         foreach (RoutingRule rule in routes.Rules.List)
         {
             if (rule.IsV6 == pattern!.IsV6 && Matches(rule, pattern, attributes))
-                return routes.RemoveRule(rule);
+            {
+                routes.RemoveRule(rule);
+                return Errno.None;
+            }
         }
 
         return Errno.ENOENT;
@@ -131,14 +134,12 @@ internal static class RuleMessages
         header[3] = rule.TypeOfService;
         header[4] = RouteQueries.ShortTable(rule.Table);
         header[7] = rule.Action;
-        uint flags = (rule.IsPermanent ? Permanent : 0) | (rule.IsInverted ? Invert : 0);
+        uint flags = rule.IsInverted ? Invert : 0;
         if (rule.Input.Length > 0 && stack is not null && stack.FindInterface(rule.Input) is null)
             flags |= InputDetached;
         if (rule.Output.Length > 0 && stack is not null && stack.FindInterface(rule.Output) is null)
             flags |= OutputDetached;
-
-        // The rule that is always there is not shown to be, as in Linux.
-        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], flags & ~Permanent);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], flags);
         writer.PutUInt32(Table, rule.Table);
         writer.PutInt32(SuppressPrefix, rule.SuppressPrefix);
         writer.PutByte(Protocol, rule.Protocol);
