@@ -138,7 +138,8 @@ internal static class InterfaceAddresses
         List<RouteEntry> before = ConnectedRoutes.Of(link);
         link.AddressList.Add(address);
         link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
-        link.Groups.JoinOwn(address.Address.SolicitedNode);
+        if (!link.IsLoopback)
+            link.Groups.JoinOwn(address.Address.SolicitedNode);
         if (detects && link.IsUp)
             address.StartDetection(link);
         else
@@ -151,7 +152,7 @@ internal static class InterfaceAddresses
     {
         address.Stop();
         link.AddressList.Remove(address);
-        if (address.Address.IsV6)
+        if (address.Address.IsV6 && !link.IsLoopback)
             link.Groups.LeaveOwn(address.Address.SolicitedNode);
         link.Stack.TellAddress(link, address, StackChange.Removed);
     }

@@ -178,7 +178,7 @@ public sealed partial class NetworkInterface
 
     public IReadOnlyList<InterfaceAddress> Addresses => _addresses;
 
-    /// <summary>The addresses of a family in the order in which Linux keeps them: of IPv4 the primary ones by scope, then the secondary; of IPv6 those of wider
+    /// <summary>The addresses of a family in the order in which Linux keeps them: of IPv4 the primary ones by scope, the widest last, then the secondary; of IPv6 those of wider
     /// scope first, and of equal ones the newest.</summary>
     public List<InterfaceAddress> AddressesInOrder(bool isV6)
     {
@@ -193,7 +193,7 @@ public sealed partial class NetworkInterface
             else if (address.IsSecondary)
                 position = -1;
             else
-                position = ordered.FindLastIndex(other => !other.IsSecondary && address.Scope >= other.Scope) + 1;
+                position = ordered.FindLastIndex(other => !other.IsSecondary && address.Scope <= other.Scope) + 1;
             ordered.Insert(position < 0 ? ordered.Count : position, address);
         }
 

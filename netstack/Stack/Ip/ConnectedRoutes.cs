@@ -37,7 +37,13 @@ internal static class ConnectedRoutes
         if (!address.Address.IsAny)
             PutV4(routes, link, RouteType.Local, address.Address, 32, source);
         if (!link.IsUp)
+        {
+            // Routes of host scope stay when loopback goes down.
+            if (link.IsLoopback && !address.IsSecondary && address.Prefix < 32 && (address.Flags & AddressFlags.NoPrefixRoute) == 0)
+                PutV4(routes, link, RouteType.Local, address.Address.Network(address.Prefix), address.Prefix, source, address.RoutePriority);
             return;
+        }
+
         if (!address.Broadcast.IsAny && !address.Broadcast.IsBroadcast)
             PutV4(routes, link, RouteType.Broadcast, address.Broadcast, 32, source);
         InetAddress network = (address.HasPeer ? address.Peer : address.Address).Network(address.Prefix);
