@@ -4,8 +4,9 @@ namespace Sentry.Platform.Notify;
 
 /// <summary>
 /// The seccomp filter of every stub (classic BPF): all calls go to the sentry but a short list made from the stub's page, with which a guest
-/// that jumps there can only change its own address space or end itself. Making threads and mapping descriptors are not on it: those
-/// operations of the stub are notifications too, which the sentry lets continue when it ordered exactly that.
+/// that jumps there can only take memory from itself, add memory without content, or end itself. Making threads and mapping descriptors are not on
+/// it, nor what changes a mapping that is there: parts of the arena are mapped, and mremap(2) would make such a part longer, mprotect(2) writable,
+/// madvise(2) empty (MADV_REMOVE). Those operations of the stub are notifications too, which the sentry lets continue when it ordered exactly that.
 /// </summary>
 internal static class StubFilter
 {
@@ -31,7 +32,7 @@ internal static class StubFilter
             (Load, Next, Next, AtPointerLow), (IfGreaterOrEqual, Next, ToNotify, low), (IfGreaterOrEqual, ToNotify, Next, low + (uint)StubLayout.CodeSize),
             (Load, Next, Next, AtNumber),
         ];
-        foreach (int number in (ReadOnlySpan<int>)[Sysno.rt_sigreturn, Sysno.munmap, Sysno.mprotect, Sysno.madvise, Sysno.mremap, Sysno.close, Sysno.exit, Sysno.exit_group])
+        foreach (int number in (ReadOnlySpan<int>)[Sysno.rt_sigreturn, Sysno.munmap, Sysno.close, Sysno.exit, Sysno.exit_group])
             program.Add((IfEqual, ToAllow, Next, (uint)number));
 
         // mmap: only without a descriptor

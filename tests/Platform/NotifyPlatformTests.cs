@@ -447,6 +447,18 @@ public sealed class NotifyPlatformTests
         }
     }
 
+    /// <summary>What is mapped of a file that others use too cannot be made more than was given.</summary>
+    [Theory]
+    [InlineData(13, 25)]
+    [InlineData(14, 10)]
+    [InlineData(15, 28)]
+    public void HostileGuest_ChangingASharedMapping_IsEnded(int which, int number)
+    {
+        using TestKernel kernel = new();
+        Assert.Equal(1000, kernel.Run("hostile", which.ToString()));
+        Assert.Contains($"system call {number} from the stub's page", Assert.Single(kernel.Lost));
+    }
+
     private static List<int> Stubs()
     {
         List<int> found = [];

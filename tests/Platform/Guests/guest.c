@@ -170,6 +170,9 @@ static void hostile(long which)
         case 9: nr = 15; break;                                 // sigreturn into nothing
         case 10: nr = 0x1000; a = 0; b = 12; c = 0x7ffe00108000; break; // a well placed frame of garbage
         case 11: nr = 157; a = 1; b = 0; break;                 // outlive the sentry
+        case 13: nr = 25; a = sys(MAPFD, 0, 0, 0); b = 4096; c = 1 << 20; d = 1; break; // more of a shared file than was mapped
+        case 14: nr = 10; a = sys(MAPFD, 0, 0, 0); b = 4096; c = 3; break; // write to it
+        case 15: nr = 28; a = sys(MAPFD, 0, 0, 0); b = 4096; c = 9; break; // punch a hole into it
         default: nr = 231; break;
     }
     register long r10 __asm__("r10") = d, x8 __asm__("r8") = r8, r9 __asm__("r9") = 0;
