@@ -461,14 +461,14 @@ public sealed class NotifyPlatformTests
 
     private static List<int> Stubs()
     {
-        List<int> found = [];
+        List<(long Started, int Id)> found = [];
         foreach (string status in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
         {
             try
             {
                 string[] stat = File.ReadAllText(status + "/stat").Split(' ');
                 if (int.Parse(stat[3]) == Environment.ProcessId && stat[2] != "Z" && new FileInfo(status + "/exe").LinkTarget!.StartsWith("/memfd:stub"))
-                    found.Add(int.Parse(stat[0]));
+                    found.Add((long.Parse(stat[21]), int.Parse(stat[0])));
             }
             catch (IOException)
             {
@@ -476,8 +476,9 @@ public sealed class NotifyPlatformTests
             }
         }
 
+        // By age: process ids begin again at some time.
         found.Sort();
-        return found;
+        return found.ConvertAll(f => f.Id);
     }
 
     /// <summary>A kernel whose guest runs on another thread.</summary>
