@@ -39,7 +39,9 @@ internal sealed class MainArena : IFileArena, IDisposable
     /// <inheritdoc/>
     public void Free(long offset, long length)
     {
-        Require.Ok(HostFile.Allocate(_descriptor, PunchHole | KeepSize, offset, length), "free pages of the file arena");
+        Errno error = HostFile.Allocate(_descriptor, PunchHole | KeepSize, offset, length);
+        if (error != Errno.None)
+            Require.Ok(error, $"free {length} bytes at {offset} of the file arena");
         if (!_free.TryGetValue(length, out Stack<long>? pieces))
             _free[length] = pieces = new Stack<long>();
         pieces.Push(offset);

@@ -13,6 +13,8 @@ public partial class PipeFile : FileObject
     [Saved(5)] private uint _gid;
     [Saved(6)] private long _openTime;
 
+    internal override bool RaisesSignals => true;
+
     /// <param name="inode">The number in <c>pipe:[N]</c>.</param>
     public PipeFile(Pipe pipe, OpenFlags flags, ulong inode, Task? owner)
         : base(flags)

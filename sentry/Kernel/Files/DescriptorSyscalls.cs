@@ -137,6 +137,8 @@ internal static class DescriptorSyscalls
 
     private static void SetFlags(Task task, int fd, FileObject file, OpenFlags flags)
     {
+        if (!file.RaisesSignals)
+            flags &= ~OpenFlags.Async;
         file.Flags = flags;
         bool listens = (flags & OpenFlags.Async) != 0;
         if (!listens && file.AsyncOwner is null)
@@ -219,6 +221,8 @@ internal static class DescriptorSyscalls
                 if (!task.TryRead(args.A2, out int on))
                     return Errno.EFAULT;
                 OpenFlags flag = (uint)args.A1 == Fionbio ? OpenFlags.NonBlock : OpenFlags.Async;
+                if (flag == OpenFlags.Async && (on != 0) != ((file.Flags & flag) != 0) && !file.RaisesSignals)
+                    return Errno.ENOTTY;
                 SetFlags(task, args.I0, file, on != 0 ? file.Flags | flag : file.Flags & ~flag);
                 return SyscallResult.Ok;
             default:

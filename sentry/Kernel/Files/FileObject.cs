@@ -107,6 +107,9 @@ public abstract partial class FileObject
             Locks.ReleasePosix(group);
     }
 
+    /// <summary>Whether O_ASYNC does anything: terminals, sockets, pipes, FIFOs and inotify (open(2), BUGS); a signalfd that raised signals would raise them without end.</summary>
+    internal virtual bool RaisesSignals => false;
+
     /// <summary>Who is signalled about it; null when nobody was ever named.</summary>
     internal AsyncOwner? AsyncOwner => _asyncOwner;
 

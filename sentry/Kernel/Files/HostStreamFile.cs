@@ -43,6 +43,8 @@ public sealed partial class HostStreamFile : FileObject, IHostStreamWatcher, IAf
     [Saved(2)] private ulong _inode;
     [Saved(3)] private GuestKernel _kernel;
 
+    internal override bool RaisesSignals => true;
+
     public HostStreamFile(GuestKernel kernel, IHostStream stream, StreamIdentity identity)
         : base(identity.Index == 0 ? OpenFlags.ReadOnly : OpenFlags.WriteOnly)
     {

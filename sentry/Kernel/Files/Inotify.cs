@@ -78,6 +78,8 @@ internal sealed partial class InotifyFile : FileObject
     [Saved(6)] private uint _owner;
     [NotSaved("waiters register again when their call is tried again")] private readonly WaitQueue _waiters = new();
 
+    internal override bool RaisesSignals => true;
+
     internal InotifyFile(Task creator, OpenFlags flags)
         : base(OpenFlags.ReadOnly | flags)
     {

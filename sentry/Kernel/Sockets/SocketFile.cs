@@ -103,6 +103,8 @@ public abstract partial class SocketFile : FileObject
     [Saved(6)] private uint _gid;
     [NotSaved("waiters register again when their call is tried again")] private readonly WaitQueue _waiters = new();
 
+    internal override bool RaisesSignals => true;
+
     protected SocketFile(Task owner, int type, int protocol, OpenFlags status)
         : base(OpenFlags.ReadWrite | status)
     {

@@ -31,6 +31,8 @@ public sealed partial class TerminalFile : InodeFile
         terminal.Pair.OpenSlave();
     }
 
+    internal override bool RaisesSignals => true;
+
     public Terminal Terminal => _terminal;
 
     internal bool IsHungUp => _hangUps != _terminal.HangUps;
@@ -173,6 +175,8 @@ public sealed partial class PtyMasterFile : InodeFile
         _root = root;
         pair.OpenMaster();
     }
+
+    internal override bool RaisesSignals => true;
 
     public PseudoTerminal Pair => _pair;
 

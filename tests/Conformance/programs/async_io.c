@@ -1,5 +1,7 @@
 // Signals that tell of readiness: O_ASYNC, F_SETOWN, F_SETSIG, on sockets and pipes.
 #include "inet.h"
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 
 static volatile sig_atomic_t count, last_code, last_fd, last_band;
 
@@ -108,5 +110,23 @@ int main(void)
     CHECK_EQ(write(p[1], "x", 1), 1);
     expect("pipe", p[0], 1);
     CHECK_EQ(close(p[0]) | close(p[1]), 0);
+
+    // A signalfd raises no signals of its own, which would be without end, and does not keep the flag.
+    sigset_t all;
+    sigfillset(&all);
+    CHECK_EQ(sigprocmask(SIG_SETMASK, &all, NULL), 0);
+    int s = signalfd(-1, &all, SFD_NONBLOCK);
+    on = 1;
+    CHECK_EQ(fcntl(s, F_SETOWN, getpid()), 0);
+    CHECK_EQ(fcntl(s, F_SETSIG, SIGRTMIN), 0);
+    CHECK_ERRNO(ioctl(s, FIOASYNC, &on), ENOTTY);
+    CHECK_EQ(fcntl(s, F_SETFL, O_ASYNC | O_NONBLOCK), 0);
+    CHECK_EQ(fcntl(s, F_GETFL) & O_ASYNC, 0);
+    CHECK_EQ(kill(getpid(), SIGUSR1), 0);
+    struct signalfd_siginfo info;
+    CHECK_EQ(read(s, &info, sizeof info), (ssize_t)sizeof info);
+    CHECK_EQ(info.ssi_signo, SIGUSR1);
+    CHECK_ERRNO(read(s, &info, sizeof info), EAGAIN);
+    CHECK_EQ(close(s), 0);
     return 0;
 }
