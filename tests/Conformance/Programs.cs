@@ -11,7 +11,9 @@ public sealed record Outcome(int ExitCode, string Output, string Errors)
 /// <summary>Builds the programs once and runs them.</summary>
 public sealed class Programs
 {
-    private static readonly string Root = FindRoot();
+    /// <summary>The repository.</summary>
+    internal static readonly string Root = FindRoot();
+
     private static readonly string Sources = Path.Combine(Root, "tests/Conformance/programs");
     private static readonly string Binaries = Path.Combine(Root, "artifacts/conformance");
 
@@ -58,17 +60,19 @@ public sealed class Programs
 
     private static string Soon(Task<string> text) => text.Wait(TimeSpan.FromSeconds(2)) ? text.Result : "";
 
-    private static void Build(string name)
+    private static void Build(string name) => Build(Path.Combine(Sources, name + ".c"), PathOf(name), name == "hello" ? ["-static"] : []);
+
+    /// <summary>Compiles a program that is older than its source or the common header.</summary>
+    internal static void Build(string source, string binary, params string[] options)
     {
-        string source = Path.Combine(Sources, name + ".c"), binary = PathOf(name);
         DateTime newest = new[] { source, Path.Combine(Sources, "conformance.h") }.Max(File.GetLastWriteTimeUtc);
         if (File.Exists(binary) && File.GetLastWriteTimeUtc(binary) > newest)
             return;
-        string[] linking = name == "hello" ? ["-static"] : [];
+        Directory.CreateDirectory(Binaries);
         Outcome built = Run(TimeSpan.FromMinutes(2), "gcc",
-            ["-O1", "-Wall", "-Wextra", "-Werror", "-Wno-stringop-overflow", "-Wno-nonnull", "-Wno-array-bounds", "-pthread", .. linking, "-o", binary + ".new", source, "-lm"]);
+            ["-O1", "-Wall", "-Wextra", "-Werror", "-Wno-stringop-overflow", "-Wno-nonnull", "-Wno-array-bounds", "-pthread", .. options, "-o", binary + ".new", source, "-lm"]);
         if (built.ExitCode != 0)
-            throw new InvalidOperationException($"{name}.c does not build:\n{built.Errors}");
+            throw new InvalidOperationException($"{Path.GetFileName(source)} does not build:\n{built.Errors}");
         File.Move(binary + ".new", binary, overwrite: true);
     }
 
