@@ -17,7 +17,7 @@ public sealed class OutboundPolicy(GatewayAddresses gateway, Func<InetAddress, O
     /// <summary>Whether a packet's destination is beyond the network, so that it is not for the gateway's own stack.</summary>
     public bool IsBeyond(InetAddress source, InetAddress destination) =>
         IsGateway(destination) ? rightsOf(source).HostLoopback : !gateway.Subnet.Contains(destination) && !gateway.SubnetV6.Contains(destination)
-            && !destination.IsLinkLocal && !destination.IsMulticast && !destination.IsBroadcast;
+            && !(destination.IsV6 && destination.IsLinkLocal) && !destination.IsMulticast && !destination.IsBroadcast;
 
     /// <summary>The address of the host's sockets for a flow; null when it may not be.</summary>
     public InetAddress? Translate(InetAddress source, InetAddress destination)
