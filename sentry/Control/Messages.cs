@@ -168,6 +168,9 @@ public sealed record RestoreRequest : ControlMessage
     /// <summary>With <see cref="NewIdentity"/>: the sandbox's new host name; null keeps the image's.</summary>
     public string? HostName { get; init; }
 
+    /// <summary>Everything is made ready, but the guest stands still and its links are not used before a <see cref="SignalRequest"/> without signal.</summary>
+    public bool Hold { get; init; }
+
     /// <summary>As in a start. The image's sockets of the other kind are closed as if their network had gone.</summary>
     public bool HostNetwork { get; init; }
 

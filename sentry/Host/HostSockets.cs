@@ -102,6 +102,41 @@ public static unsafe class HostSockets
         return HostSyscall.ToInt(result);
     }
 
+    /// <summary>sendmsg(2); address and control (struct cmsghdr and data, padded) may be empty.</summary>
+    public static Result<int> SendMessage(int descriptor, ReadOnlySpan<byte> data, int flags, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control)
+    {
+        fixed (byte* bytes = data)
+        {
+            fixed (byte* to = address)
+            {
+                fixed (byte* ancillary = control)
+                {
+                    IoVec vector = new((ulong)bytes, (ulong)data.Length);
+                    MessageHeader message = new() { Name = to, NameLength = (ulong)address.Length, Vectors = &vector, VectorCount = 1, Control = ancillary, ControlLength = (nuint)control.Length };
+                    return HostSyscall.ToInt(HostSyscall.Call(Sysno.sendmsg, descriptor, (long)(&message), flags));
+                }
+            }
+        }
+    }
+
+    /// <summary>recvmsg(2): bytes, msg_flags, and how much of address and control were filled.</summary>
+    public static Result<(int Count, int Flags, int AddressLength, int ControlLength)> ReceiveMessage(int descriptor, Span<byte> data, int flags, Span<byte> address, Span<byte> control)
+    {
+        fixed (byte* bytes = data)
+        {
+            fixed (byte* from = address)
+            {
+                fixed (byte* ancillary = control)
+                {
+                    IoVec vector = new((ulong)bytes, (ulong)data.Length);
+                    MessageHeader message = new() { Name = from, NameLength = (ulong)address.Length, Vectors = &vector, VectorCount = 1, Control = ancillary, ControlLength = (nuint)control.Length };
+                    long result = HostSyscall.Call(Sysno.recvmsg, descriptor, (long)(&message), flags);
+                    return result < 0 ? (Errno)(-result) : ((int)result, message.Flags, Math.Min((int)message.NameLength, address.Length), (int)message.ControlLength);
+                }
+            }
+        }
+    }
+
     private static Errno WithAddress(int number, int descriptor, ReadOnlySpan<byte> address)
     {
         fixed (byte* p = address)
@@ -115,6 +150,18 @@ public static unsafe class HostSockets
         fixed (byte* p = address)
             result = HostSyscall.Call(number, descriptor, (long)p, (long)(&size));
         return result < 0 ? (Errno)(-result) : Math.Min(size, address.Length);
+    }
+
+    /// <summary>struct msghdr.</summary>
+    private struct MessageHeader
+    {
+        public void* Name;
+        public ulong NameLength;
+        public IoVec* Vectors;
+        public nuint VectorCount;
+        public void* Control;
+        public nuint ControlLength;
+        public int Flags;
     }
 }
 

@@ -36,6 +36,8 @@ internal static class Inspector
             UnimplementedCalls = unimplemented,
             SystemCalls = kernel.Dispatcher.CallCount,
             SentryThreads = CountThreads(),
+            Sockets = SocketInspector.Inspect(kernel.Network, out int sockets),
+            SocketCount = sockets,
         };
     }
 

@@ -1,3 +1,4 @@
+using Broker.Protocol;
 using Gofer.Protocol;
 using Sentry.Abi;
 using Sentry.Control;
@@ -6,6 +7,7 @@ using Sentry.Kernel;
 using Sentry.Kernel.Checkpoint;
 using Sentry.Kernel.Files;
 using Sentry.Kernel.Signals;
+using Sentry.Kernel.Sockets.Host;
 using Sentry.Kernel.Tasks;
 using Sentry.Platform;
 using Sentry.Platform.Notify;
@@ -25,6 +27,7 @@ internal sealed class Sandbox : IDisposable
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private bool _frozen;
+    private Action? _begin;
 
     public Sandbox(ControlChannel channel, string platform)
     {
@@ -96,13 +99,15 @@ internal sealed class Sandbox : IDisposable
     private Reply Start(StartRequest request, int[] descriptors)
     {
         int links = request.Strace ? 5 : 4;
+        int broker = links + request.Links.Length, terminalAt = broker + (request.HostNetwork ? 1 : 0);
         int[] terminal = request.Program.Terminal is { Attached: true } ? [descriptors[^1]] : [];
-        if (descriptors.Length != links + request.Links.Length + terminal.Length)
+        if (descriptors.Length != terminalAt + terminal.Length)
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]));
         RootSetup.WriteFiles(_kernel, request.Files);
         LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
+        UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
         UseStrace(request.Strace ? descriptors[4] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         _programs = new ProgramStarter(_kernel, _loop);
@@ -113,8 +118,8 @@ internal sealed class Sandbox : IDisposable
     {
         int streams = 3 * (1 + request.ExecStreams.Length);
         int links = 3 + streams + (request.Strace ? 1 : 0);
-        int terminals = request.Terminals.Count(t => t.Attached);
-        if (descriptors.Length != links + request.Links.Length + terminals)
+        int broker = links + request.Links.Length, terminals = request.Terminals.Count(t => t.Attached);
+        if (descriptors.Length != broker + (request.HostNetwork ? 1 : 0) + terminals)
             return new Reply { Error = "the restore request came without its descriptors" };
         var image = new MainImage(descriptors[2]);
         var donated = new DonatedStreams(_loop, request, descriptors.AsSpan(3, streams), descriptors.AsSpan(descriptors.Length - terminals));
@@ -127,14 +132,33 @@ internal sealed class Sandbox : IDisposable
         UseStrace(request.Strace ? descriptors[links - 1] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         lock (_kernel.Lock)
+            Thawer.Rebuild(_kernel, image, image.Length);
+        _begin = () =>
         {
             LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
-            Thawer.Rebuild(_kernel, image, image.Length);
+            UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
             _programs.ShowTerminals(request.Terminals);
             Thawer.Start(_kernel);
-        }
-
+        };
+        if (!request.Hold)
+            BeginRestored();
         return new Reply { Pid = 1 };
+    }
+
+    /// <summary>Lets a restored guest go on, and its links be.</summary>
+    private void BeginRestored()
+    {
+        Action begin = _begin!;
+        _begin = null;
+        lock (_kernel.Lock)
+            begin();
+    }
+
+    private void UseHostNetwork(int broker)
+    {
+        BrokeredSockets? sockets = broker < 0 ? null : new BrokeredSockets(new BrokerClient(new UnixChannel(broker)), _loop);
+        foreach (string lost in HostNetwork.Use(_kernel.Network, sockets))
+            _host.Log(lost);
     }
 
     private void UseStrace(int descriptor)
@@ -190,7 +214,20 @@ internal sealed class Sandbox : IDisposable
     {
         if (request.Signal == 0)
         {
-            // Go on: after a checkpoint that came to nothing, or past a save point.
+            // Go on: after a restore that was held, a checkpoint that came to nothing, or past a save point.
+            if (_begin is not null)
+            {
+                try
+                {
+                    BeginRestored();
+                    return new Reply();
+                }
+                catch (SentryException e)
+                {
+                    return new Reply { Error = e.Message };
+                }
+            }
+
             if (_frozen)
             {
                 _kernel.Network.Hold(false);
@@ -219,7 +256,7 @@ internal sealed class Sandbox : IDisposable
 
     private void Checkpoint(CheckpointRequest request, int stateFile, int memoryFile)
     {
-        if (_frozen)
+        if (_frozen || _begin is not null)
         {
             TrySend(new Reply { Id = request.Id, Error = "the sandbox is being checkpointed already; wait for that to end" });
             return;

@@ -1,4 +1,5 @@
 using Netstack.Stack;
+using Sentry.Kernel.Sockets.Host;
 
 namespace Sentry.Kernel.Sockets;
 
@@ -12,6 +13,8 @@ internal sealed class InetFamily(bool isV6) : SocketFamily
         if (protocol is < 0 or > IPPROTO.MPTCP)
             return Errno.EINVAL;
         NetworkNamespace network = task.Network;
+        if (network.HostSockets is { } host)
+            return HostNetwork.Create(task, host, isV6, type, protocol, status);
         NetworkStack stack = network.Stack;
         var options = new EndpointOptions { OwnerUid = task.Credentials.FsUid, V6Only = isV6 && stack.Settings.BindV6Only };
         switch (type)

@@ -15,6 +15,7 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     [Saved(22)] private InterfaceConfiguration _allInterfaces = new();
     [Saved(23)] private InterfaceConfiguration _newInterfaces = new();
     [Saved(24)] private SortedDictionary<string, string> _keptSettings = [];
+    [NotSaved("given again by the sentry")] private Host.IHostSockets? _hostSockets;
     [NotSaved("observes the stack anew")] private RouteNotifier _routeNotifier = null!;
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
@@ -31,6 +32,13 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     internal GuestKernel Kernel => _kernel;
 
     internal Netlink.NetlinkTable Netlink => _netlink;
+
+    /// <summary>Makes sockets of AF_INET and AF_INET6 in the place of the stack; null unless the sandbox has the host's network.</summary>
+    internal Host.IHostSockets? HostSockets
+    {
+        get => _hostSockets;
+        set => _hostSockets = value;
+    }
 
     /// <summary>Tells those who listen by rtnetlink(7) of changes.</summary>
     internal RouteNotifier RouteNotifier => _routeNotifier;
