@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Netstack.Links;
 using Sentry.Abi;
 using Sentry.Host;
@@ -69,9 +68,7 @@ public sealed class FrameCapture : IDisposable
 /// <summary>Captures what passes an interface of the host (packet(7)): the only way to see frames that never come by the agent.</summary>
 public sealed class DeviceCapture
 {
-    private const ushort AllProtocols = 3;
     private const int PacketBuffer = 32 << 20, LongestFrame = 70_000, Batch = 64;
-    private const byte Outgoing = 4;
 
     private readonly NetworkLoop _loop;
     private readonly FrameCapture _capture;
@@ -90,11 +87,7 @@ public sealed class DeviceCapture
             throw NetworkNamespace.Refused(made.Error, "capture");
         _socket = made.Value;
         HostSockets.SetOption(_socket, HostSockets.SocketLevel, HostSockets.ReceiveBufferForce, PacketBuffer);
-        Span<byte> address = stackalloc byte[20];
-        BinaryPrimitives.WriteUInt16LittleEndian(address, HostSockets.Packet);
-        BinaryPrimitives.WriteUInt16BigEndian(address[2..], AllProtocols);
-        BinaryPrimitives.WriteInt32LittleEndian(address[4..], index);
-        Errno error = HostSockets.Bind(_socket, address);
+        Errno error = PacketSockets.Bind(_socket, index);
         if (error != Errno.None)
         {
             HostFile.Close(_socket);
@@ -125,7 +118,7 @@ public sealed class DeviceCapture
             }
 
             // What the host sends by its side of the device, the sandbox receives.
-            bool outbound = length < 11 || from[10] != Outgoing;
+            bool outbound = length == 0 || !PacketSockets.IsOutgoing(from);
             _capture.Write(_link, _buffer.AsSpan(0, got.Value), outbound);
         }
     }

@@ -23,7 +23,6 @@ public sealed class HostDevice : IDisposable
     private const short Tap = 0x2, NoPacketInformation = 0x1000, VirtioHeader = 0x4000;
     private const int OffloadChecksum = 1, OffloadTcpV4 = 2, OffloadTcpV6 = 4, OffloadEcn = 8;
     private const int PacketLevel = 263, PacketVirtioHeader = 15, PacketQdiscBypass = 20, PacketIgnoreOutgoing = 23; // packet(7)
-    private const ushort AllProtocols = 3;
     private const int PacketBuffer = 16 << 20;
 
     private int _descriptor;
@@ -126,10 +125,6 @@ public sealed class HostDevice : IDisposable
         if (made.IsError)
             throw NetworkNamespace.Refused(made.Error, "make a packet socket");
         int socket = made.Value;
-        Span<byte> address = stackalloc byte[20]; // struct sockaddr_ll
-        BinaryPrimitives.WriteUInt16LittleEndian(address, HostSockets.Packet);
-        BinaryPrimitives.WriteUInt16BigEndian(address[2..], AllProtocols);
-        BinaryPrimitives.WriteInt32LittleEndian(address[4..], index);
         Errno error = HostSockets.SetOption(socket, PacketLevel, PacketVirtioHeader, 1);
         if (error == Errno.None)
             error = HostSockets.SetOption(socket, PacketLevel, PacketQdiscBypass, 1);
@@ -140,7 +135,7 @@ public sealed class HostDevice : IDisposable
         if (error == Errno.None)
             error = HostSockets.SetOption(socket, HostSockets.SocketLevel, HostSockets.SendBufferForce, PacketBuffer);
         if (error == Errno.None)
-            error = HostSockets.Bind(socket, address);
+            error = PacketSockets.Bind(socket, index);
         if (error == Errno.None)
             return socket;
         HostFile.Close(socket);

@@ -1,16 +1,12 @@
 using Netstack.Links;
 using Netstack.Wire;
-using Sentry.Abi;
-using Sentry.Host;
 
 namespace RestoreAgent.Agent.Network;
 
 /// <summary>Makes the network of a sandbox whose link ends in a network namespace of the host.</summary>
-internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IReadOnlyList<string> names, AgentFolders folders, ILogger logger)
+internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IReadOnlyList<string> names, AgentFolders folders, NamespaceLeases leases, ILogger logger)
 {
     private const string LinkName = "eth0", UsualAddress = "10.0.2.15/24", NamespacePrefix = "snapshot-";
-    private const int ProbeMilliseconds = 40;
-
     public SandboxNetwork Build()
     {
         bool own = plan.Options.Namespace == NetworkNamespace.New;
@@ -19,9 +15,12 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
         FrameCapture? capture = null;
         SandboxNetwork? network = null;
         DeviceLink? link = null;
+        NamespaceLease? lease = null;
         try
         {
             LinkSettings settings = MakeSettings(own);
+            lease = leases.Claim(place, NetworkService.LineageOf(plan), NetworkService.GenerationOf(plan), names[0], settings.Addresses);
+            Task unused = own ? Task.CompletedTask : LinkProbe.StartAsync(place, plan.Saved is null || plan.IsHandedOver ? null : plan.Options.Bridge, settings.Addresses);
             InterfaceCidr[] hostSide = plan.Options.Bridge is null ? [.. settings.Gateways.Select(g => new InterfaceCidr(g, PrefixFor(settings, g)))] : [];
             HostDeviceOptions device = new(HostDevice.NameFor(sandboxId, 0), settings.Mac, hostSide, plan.Options.Bridge, settings.Mtu);
             capture = plan.Options.Capture is { } path ? new FrameCapture(path) : null;
@@ -30,15 +29,16 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
             (NetworkLoop? serving, FrameCapture? capturing) = (loop, capture);
             link = new DeviceLink(settings, place, device, plan.Options.Link == NetworkPlan.Veth,
                 made => capturing is null ? null : serving!.Invoke(() => new DeviceCapture(serving, place, made.Name, capturing, LinkName)),
-                ended => serving!.Invoke(ended.Close));
-            if (!own && plan.Saved is not null)
-                Probe(link, settings);
+                ended => serving!.Invoke(ended.Close),
+                lease);
             network = new SandboxNetwork(plan, NetworkService.LineageOf(plan), NetworkService.GenerationOf(plan), [link])
             {
                 Files = SeedFiles.ForNamespace(names, link, plan.NameServers, place.Name),
                 PublishLoop = loop,
+                AddressesAreFree = unused,
             };
             network.Own(place);
+            network.Own(lease);
             if (loop is not null)
                 network.Own(loop);
             if (capture is not null)
@@ -60,6 +60,7 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
                 link?.Close();
                 loop?.Dispose();
                 capture?.Dispose();
+                lease?.Dispose();
                 place.Dispose();
             }
 
@@ -141,30 +142,6 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
         }
 
         throw AgentException.Invalid($"the gateway {gateway} is of an IP version in which the sandbox has no address");
-    }
-
-    /// <summary>Refuses addresses that somebody on the link has: another copy of the sandbox, or a stranger.</summary>
-    private static void Probe(DeviceLink link, LinkSettings settings)
-    {
-        int descriptor = link.Device!.Descriptor;
-        HostFile.SetNonBlocking(descriptor, true);
-        ConflictProbe[] probes = [.. settings.Addresses.Select(a => new ConflictProbe(NetworkService.RandomMac(), a.Address))];
-        foreach (ConflictProbe probe in probes)
-            HostFile.Write(descriptor, probe.Build());
-        byte[] frame = new byte[VirtioNetHeader.Size + 14 + 4 + 65536];
-        PollDescriptor[] poll = [new PollDescriptor { Descriptor = descriptor, Events = PollDescriptor.In }];
-        long end = Environment.TickCount64 + ProbeMilliseconds;
-        while (Environment.TickCount64 is var now && now < end)
-        {
-            if (HostEvents.Poll(poll, (int)(end - now)) is not { IsOk: true, Value: > 0 })
-                continue;
-            Result<int> got = HostFile.Read(descriptor, frame);
-            for (int i = 0; got.IsOk && i < probes.Length; i++)
-            {
-                if (probes[i].IsAnswer(frame.AsSpan(0, got.Value), out MacAddress holder))
-                    throw AgentException.Conflict($"{settings.Addresses[i].Address} is in use on the link, by {holder}: end that copy of the sandbox first, or give --new-identity with another --ip");
-            }
-        }
     }
 
     private sealed class Forgotten(Action action) : IDisposable

@@ -52,12 +52,16 @@ public sealed class NetworkPlan
 
     public IReadOnlyList<InetAddress> NameServers { get; }
 
+    /// <summary>Nobody else can have the saved addresses: the sandbox that had them has just stopped for this one.</summary>
+    public bool IsHandedOver { get; private init; }
+
     public bool UsesNamespace => Options.Namespace is not null;
 
     public OutboundRights Rights => new(Options.Outbound ?? false, Options.HostLoopback ?? false);
 
     /// <summary>Works out a request; <paramref name="saved"/> is the image's network in a restore.</summary>
-    public static NetworkPlan Make(NetworkOptions? asked, SavedNetwork? saved)
+    /// <param name="handedOver">The saved sandbox stands still and is never to go on: its addresses are free.</param>
+    public static NetworkPlan Make(NetworkOptions? asked, SavedNetwork? saved, bool handedOver = false)
     {
         NetworkOptions options = Merge(asked ?? new NetworkOptions(), saved?.Options);
         bool sandbox = options.Nets is { Length: > 0 } || options.Publish is { Length: > 0 } || options.Namespace is not null || options.Address is not null || options.AddressV6 is not null
@@ -65,7 +69,7 @@ public sealed class NetworkPlan
         string mode = options.Mode ?? (sandbox ? Sandbox : None);
         if (mode is not (None or Sandbox or Host))
             throw AgentException.Invalid($"'{mode}' is no network: none, sandbox or host");
-        return new NetworkPlan(options, mode, saved);
+        return new NetworkPlan(options, mode, saved) { IsHandedOver = handedOver };
     }
 
     // A kind of option that is given takes the place of the image's; a place to be connected to takes that of any other place.

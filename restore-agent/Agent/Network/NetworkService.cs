@@ -12,6 +12,7 @@ public sealed class NetworkService(AgentFolders folders, ILogger<NetworkService>
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, SwitchNetwork> _nets = [];
+    private readonly NamespaceLeases _leases = new();
 
     /// <summary>Makes the network of a new sandbox: its addresses are taken and its ports listen when this returns.</summary>
     /// <param name="names">The sandbox's name and host name.</param>
@@ -21,7 +22,7 @@ public sealed class NetworkService(AgentFolders folders, ILogger<NetworkService>
         {
             return plan.Mode switch
             {
-                NetworkPlan.Sandbox when plan.UsesNamespace => new NamespaceBuilder(plan, sandboxId, names, folders, logger).Build(),
+                NetworkPlan.Sandbox when plan.UsesNamespace => new NamespaceBuilder(plan, sandboxId, names, folders, _leases, logger).Build(),
                 NetworkPlan.Sandbox => CreateAtSwitches(plan, names),
                 NetworkPlan.Host => new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []) { Broker = BrokerProcess.Prepare(folders), Files = SeedFiles.ForHost(names) },
                 _ => new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []),

@@ -108,23 +108,21 @@ public sealed class DeviceLink : SandboxLink
     private readonly bool _veth;
     private readonly Func<HostDevice, DeviceCapture?> _capture;
     private readonly Action<DeviceCapture> _endCapture;
+    private readonly NamespaceLease _lease;
     private HostDevice? _device;
     private DeviceCapture? _capturing;
 
     /// <summary>Makes the device, so that what is wrong is told before anything is started.</summary>
-    public DeviceLink(LinkSettings settings, NetworkNamespace place, HostDeviceOptions options, bool veth, Func<HostDevice, DeviceCapture?> capture, Action<DeviceCapture> endCapture)
+    internal DeviceLink(LinkSettings settings, NetworkNamespace place, HostDeviceOptions options, bool veth, Func<HostDevice, DeviceCapture?> capture, Action<DeviceCapture> endCapture, NamespaceLease lease)
         : base(settings)
     {
-        (_place, _options, _veth, _capture, _endCapture) = (place, options, veth, capture, endCapture);
+        (_place, _options, _veth, _capture, _endCapture, _lease) = (place, options, veth, capture, endCapture, lease);
         Make();
     }
 
     public override string Kind => _veth ? NetworkPlan.Veth : NetworkPlan.Tap;
 
     public override string Summary => $"{base.Summary}@{_place.Name}";
-
-    /// <summary>The device, until a sentry has it.</summary>
-    public HostDevice? Device => _device;
 
     public override int Connect()
     {
@@ -135,6 +133,10 @@ public sealed class DeviceLink : SandboxLink
         _device = null;
         return device.Detach();
     }
+
+    public override void Hold() => _lease.IsYielding = true;
+
+    public override void GoOn() => _lease.IsYielding = false;
 
     public override void Close()
     {

@@ -9,6 +9,7 @@ namespace RestoreAgent.Agent.Network;
 public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generation, IReadOnlyList<SandboxLink> links) : IDisposable
 {
     private readonly List<PublishedPort> _published = [];
+    private readonly List<PublishSpec> _ports = [];
     private readonly List<IDisposable> _owned = [];
     private readonly HashSet<string> _savedLinks = [.. plan.Image?.Links.Select(l => l.Name) ?? []];
     private int _disposed;
@@ -28,6 +29,9 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
     /// <summary>Makes host sockets for the sandbox; null unless the mode is host.</summary>
     public BrokerProcess? Broker { get; init; }
 
+    /// <summary>Fails when an address turns out to be in use on the link: a restored sandbox is not let loose before.</summary>
+    public Task AddressesAreFree { get; init; } = Task.CompletedTask;
+
     /// <summary>Where the published ports are served.</summary>
     public NetworkLoop? PublishLoop { get; init; }
 
@@ -37,7 +41,21 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
     /// <summary>Something that goes with the network.</summary>
     public void Own(IDisposable owned) => _owned.Add(owned);
 
-    public void Publish(Func<PublishedPort> open) => _published.Add(PublishLoop!.Invoke(open));
+    public void Publish(Func<PublishedPort> open)
+    {
+        PublishedPort port = PublishLoop!.Invoke(open);
+        _published.Add(port);
+        _ports.Add(port.Spec);
+    }
+
+    /// <summary>Frees the published ports.</summary>
+    public void Unpublish()
+    {
+        PublishedPort[] ports = [.. _published];
+        _published.Clear();
+        if (ports.Length > 0)
+            PublishLoop!.Invoke(() => Array.ForEach(ports, p => p.Close()));
+    }
 
     /// <summary>Whether a restored sandbox's files about its network are out of date.</summary>
     public bool ChangesFiles => plan.Image?.Mode != plan.Mode || (plan.Image.Links.Length == 0 && links.Count > 0);
@@ -88,7 +106,7 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
         Options = plan.Options with
         {
             Mode = plan.Mode,
-            Publish = _published.Count > 0 ? [.. _published.Select(p => p.Spec.ToString())] : null,
+            Publish = _ports.Count > 0 ? [.. _ports.Select(p => p.ToString())] : null,
             Capture = null,
             NewIdentity = false,
             Address = null,
@@ -113,7 +131,7 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
-        PublishLoop?.Invoke(() => _published.ForEach(p => p.Close()));
+        Unpublish();
         foreach (SandboxLink link in links)
             link.Close();
         Broker?.Dispose();
