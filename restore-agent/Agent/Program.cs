@@ -67,6 +67,7 @@ builder.Services
     .AddSingleton<NetworkService>()
     .AddSingleton<SandboxTable>()
     .AddSingleton<SnapshotService>()
+    .AddSingleton<PendingSnapshots>()
     .AddSingleton<CheckpointService>()
     .AddSingleton<RestoreService>()
     .AddSingleton<SavePoints>()

@@ -59,6 +59,10 @@ public sealed record RestoreSnapshotRequest : NewSandbox
     /// <summary>The store's URL; null for the user's own folder.</summary>
     public string? Store { get; init; }
 
+    /// <summary>Wait so long for the snapshot to be written, with everything else made ready; 0 when it must be there. A restore that waits gets a sandbox
+    /// that this very agent saves at once, before its image is in the store.</summary>
+    public int WaitSeconds { get; init; }
+
     /// <summary>Where the base tree is now; null for where it was.</summary>
     public string? RootFolder { get; init; }
 }

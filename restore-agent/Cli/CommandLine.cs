@@ -122,8 +122,9 @@ public static class CommandLine
     {
         Argument<string> snapshot = new("snapshot") { Description = "The snapshot" };
         Option<string?> rootfs = new("--rootfs") { Description = "Where the root file system is now; default: where it was", HelpName = "DIR" };
+        Option<int> wait = new("--wait") { Description = "Wait so long for the snapshot to be written, with all else made ready", HelpName = "SECONDS" };
         NewSandboxOptions sandbox = new(restores: true);
-        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, StoreOption };
+        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, wait, StoreOption };
         sandbox.AddTo(command);
         command.SetAction(result =>
         {
@@ -131,6 +132,7 @@ public static class CommandLine
             RestoreSnapshotRequest request = new()
             {
                 Store = StoreOf(result),
+                WaitSeconds = result.GetValue(wait),
                 RootFolder = result.GetValue(rootfs) is { } folder ? Path.GetFullPath(folder) : null,
                 Name = result.GetValue(sandbox.Name),
                 Detach = result.GetValue(sandbox.Detach),

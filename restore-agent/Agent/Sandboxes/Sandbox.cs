@@ -122,6 +122,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             SaveAtCall = Identity.SaveAtCall,
             Links = connected.Links,
             HostNetwork = connected.HasBroker,
+            Hold = !network.AddressesAreFree.IsCompletedSuccessfully,
             NewIdentity = !inPlace && network.IsNewIdentity,
             HostName = !inPlace && network.IsNewIdentity ? Identity.HostName : null,
             Files = changes ? network.Files : [],
@@ -134,7 +135,14 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         descriptors.AddRange(connected.Descriptors);
         foreach ((TerminalSpec terminal, Streams shown) in terminals)
             descriptors.AddRange(TerminalOf(terminal, shown));
-        return await BeginAsync(sentry, gofer, request, [.. descriptors]).ConfigureAwait(false);
+        Reply reply = await BeginAsync(sentry, gofer, request, [.. descriptors]).ConfigureAwait(false);
+        if (!request.Hold)
+            return reply;
+
+        // The sentry was made ready while others on the link were asked; an answer ends it before it has said a word there.
+        await network.AddressesAreFree.ConfigureAwait(false);
+        await sentry.RequestAsync(new SignalRequest(), [], RequestTimeout).ConfigureAwait(false);
+        return reply;
     }
 
     /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>

@@ -43,22 +43,44 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, WindowSize? window, string? id = null)
     {
         Sandbox? sandbox = null;
+        Task<SentryProcess>? taken = null;
+        GoferProcess? gofer = null;
         try
         {
-            using PreparedImage image = await restores.PrepareAsync(snapshot, request).ConfigureAwait(false);
+            CheckWaiting(request);
+            taken = request.WaitSeconds > 0 ? pool.TakeAsync(request.Platform) : null;
+            using FoundImage image = await restores.FindAsync(snapshot, request).ConfigureAwait(false);
+
+            // A dump whose sandbox goes on here: its ports are free from now on, its place on a switch when this one takes it.
+            image.Pending?.Source.Network.Unpublish();
             string root = CheckRoot(image.RootFolder);
-            NetworkPlan plan = NetworkPlan.Make(request.Network, image.Network);
+            NetworkPlan plan = NetworkPlan.Make(request.Network, image.Network, handedOver: image.Pending is not null);
+            taken ??= pool.TakeAsync(request.Platform);
+            gofer = GoferProcess.Start(folders, root);
+            Task<PreparedImage> preparing = restores.PrepareAsync(image);
             string hostName = plan.Options.NewIdentity && request.Name is not null ? request.Name : image.HostName;
-            sandbox = Add(request, id ?? NewId(), root, image.Program, hostName, snapshot, plan, ref streams);
-            Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
-            GoferProcess gofer = StartGofer(root, taken);
-            using OpenFiles files = OpenFiles.Open(image.StateFile, image.MemoryFile);
+            try
+            {
+                sandbox = Add(request, id ?? NewId(), root, image.Program, hostName, snapshot, plan, ref streams);
+            }
+            catch
+            {
+                _ = preparing.ContinueWith(p => p.Result.Dispose(), TaskContinuationOptions.OnlyOnRanToCompletion);
+                throw;
+            }
+
+            image.Pending?.Source.Finish(new ExitReport { ExitCode = 0, Reason = $"went on as {sandbox.Identity.Name}" });
+            using PreparedImage prepared = await preparing.ConfigureAwait(false);
             SentryProcess sentry = await taken.ConfigureAwait(false);
-            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, window, inPlace: false)).ConfigureAwait(false);
+            GoferProcess serving = gofer;
+            (taken, gofer) = (null, null);
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, serving, prepared.Files.State, prepared.Files.Memory, window, inPlace: false)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }
         catch (Exception e)
         {
+            _ = taken?.ContinueWith(t => t.Result.Dispose(), TaskContinuationOptions.OnlyOnRanToCompletion);
+            gofer?.Dispose();
             streams?.Dispose();
             Discard(sandbox, e);
             throw;
@@ -144,6 +166,18 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         table.Remove(sandbox);
         if (sandbox.Identity.Log is { } log)
             File.Delete(log);
+    }
+
+    /// <summary>What can be known to be wrong before a snapshot is there is told then, not when a sandbox has stopped for it.</summary>
+    private void CheckWaiting(RestoreSnapshotRequest request)
+    {
+        if (request.WaitSeconds <= 0)
+            return;
+        if (request.Name is { } name && table.Contains(SandboxTable.NameFor(name, "")))
+            throw SandboxTable.Taken(name);
+        NetworkPlan plan = NetworkPlan.Make(request.Network, null);
+        if (plan is { UsesNamespace: true, Options.Namespace: not NetworkNamespace.New })
+            NetworkNamespace.Open(plan.Options.Namespace!).Dispose();
     }
 
     private static string NewId() => Guid.NewGuid().ToString("N");

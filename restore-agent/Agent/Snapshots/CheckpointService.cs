@@ -10,7 +10,7 @@ using Storage;
 namespace RestoreAgent.Agent.Snapshots;
 
 /// <summary>Saves sandboxes as snapshots: all of it or nothing, and a sandbox that could not be saved goes on.</summary>
-public sealed class CheckpointService(AgentFolders folders, Stores stores, ImageCache cache, SentryPool pool, ILogger<CheckpointService> logger)
+public sealed class CheckpointService(AgentFolders folders, Stores stores, ImageCache cache, SentryPool pool, PendingSnapshots pending, ILogger<CheckpointService> logger)
 {
     public async Task<CheckpointReport> CheckpointAsync(Sandbox sandbox, CheckpointSandboxRequest request)
     {
@@ -34,10 +34,16 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
                 held = false;
             }
 
+            bool moved = !request.LeaveRunning && pending.Offer(store.Location, request.Snapshot,
+                () => new PendingSnapshot(sandbox, Describe(sandbox, request.Snapshot, inspection, []), OpenFiles.Open(folder.StateFile, folder.MemoryFile)));
             WrittenImage written;
             try
             {
                 written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace).ConfigureAwait(false);
+            }
+            catch (Exception e) when (moved)
+            {
+                throw AgentException.Failed($"the sandbox has moved, but its snapshot {request.Snapshot} could not be written: {Errors.Describe(e).Message}", e);
             }
             catch (Exception e) when (!request.LeaveRunning)
             {
@@ -90,19 +96,8 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
     /// <summary>Writes a dump as a named image and puts its files into the cache.</summary>
     public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace)
     {
-        SnapshotInfo info = new()
-        {
-            Name = name,
-            HostName = sandbox.Identity.HostName,
-            Platform = sandbox.Platform,
-            RootFolder = sandbox.Identity.RootFolder,
-            BaseFiles = await new BaseFileHasher(sandbox.Identity.RootFolder, folders.BaseHashes)
-                .HashAsync(dump.Reply.BaseFiles.Select(f => (f.Path, f.Size))).ConfigureAwait(false),
-            Processes = [.. inspection.Processes.Select(ToSaved)],
-            UnimplementedCalls = inspection.UnimplementedCalls,
-            Properties = SnapshotProperties.Of(sandbox.Identity.Program),
-        };
-        SavedNetworkJson.Write(sandbox.Network.Save(), info.Properties);
+        BaseFileHasher hasher = new(sandbox.Identity.RootFolder, folders.BaseHashes);
+        SnapshotInfo info = Describe(sandbox, name, inspection, await hasher.HashAsync(dump.Reply.BaseFiles.Select(f => (f.Path, f.Size))).ConfigureAwait(false));
         WrittenImage written = await ImageWriter.WriteAsync(store, info, folder.StateFile, folder.MemoryFile, dump.DataRanges,
             new ImageWriterOptions { Replace = replace }).ConfigureAwait(false);
         try
@@ -115,6 +110,23 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
         }
 
         return written;
+    }
+
+    private static SnapshotInfo Describe(Sandbox sandbox, string name, SandboxInspection inspection, BaseTreeFile[] baseFiles)
+    {
+        SnapshotInfo info = new()
+        {
+            Name = name,
+            HostName = sandbox.Identity.HostName,
+            Platform = sandbox.Platform,
+            RootFolder = sandbox.Identity.RootFolder,
+            BaseFiles = baseFiles,
+            Processes = [.. inspection.Processes.Select(ToSaved)],
+            UnimplementedCalls = inspection.UnimplementedCalls,
+            Properties = SnapshotProperties.Of(sandbox.Identity.Program),
+        };
+        SavedNetworkJson.Write(sandbox.Network.Save(), info.Properties);
+        return info;
     }
 
     private static SavedProcess ToSaved(ProcessInspection process) => new()
