@@ -44,6 +44,11 @@ internal static class LinkSetup
             if (link.ReplacesSaved)
                 network.Stack.Announce(found);
         }
+
+        if (newIdentity)
+            network.Stack.Tcp.ResetForeign();
+        else if (links.Any(l => l.ReplacesSaved))
+            network.Stack.Tcp.Announce();
     }
 
     private static void Configure(NetworkInterface to, NetworkLink link)

@@ -72,17 +72,26 @@ public sealed partial class TcpLayer
         }
     }
 
-    /// <summary>Ends all connections with a reset: their peers are not to take this stack for the one they knew. Listeners stay.</summary>
-    public void ResetAll()
+    /// <summary>Ends the connections whose own address this stack has no more, as if their peers had reset them. The peers are told nothing: the address may be
+    /// another's now, and with it the connections. Listeners stay.</summary>
+    public void ResetForeign()
     {
         foreach (TcpRequest request in _requests.Values.ToList())
-            request.Drop();
+        {
+            if (!_stack.Ip.IsLocal(request.Tuple.Local))
+                request.Drop();
+        }
+
         foreach (TcpTimeWait waiting in _waiting.Values.ToList())
-            waiting.Kill();
+        {
+            if (!_stack.Ip.IsLocal(waiting.Tuple.Local))
+                waiting.Kill();
+        }
+
         foreach (TcpEndpoint connection in _connections.ToList())
         {
-            TcpReset.SendActive(connection);
-            TcpClose.Fail(connection, Errno.ECONNRESET);
+            if (!_stack.Ip.IsLocal(connection.LocalAddress))
+                TcpClose.Fail(connection, Errno.ECONNRESET);
         }
     }
 
