@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """One end of a transfer in both directions at once whose every byte is checked.
 
-usage: transfer.py listen PORT BYTES SEED [LOG]     |     transfer.py connect HOST PORT BYTES SEED [LOG]
+usage: transfer.py listen PORT BYTES SEED     |     transfer.py connect HOST PORT BYTES SEED
 
 Each end sends BYTES that follow from SEED and its role, and checks what it gets against what the other must have sent. It prints
-"ok" when both are through, and says where the first wrong byte is otherwise. With LOG it writes how far it is into that file.
+"ok" when both are through, and says where the first wrong byte is otherwise. At random it pauses, so that buffers fill and windows close.
 """
-import hashlib, select, socket, sys, time
+import hashlib, random, select, socket, sys, time
 
 PIECE = 65536
 
@@ -22,28 +22,26 @@ class Stream:
             number = (self.at + len(self.rest)) // PIECE
             block = hashlib.sha256(f"{self.name}/{number}".encode()).digest() * (PIECE // 32)
             self.rest += block[: min(PIECE, self.total - self.at - len(self.rest))]
-        piece = self.rest[:most]
-        return piece
+        return self.rest[:most]
 
     def take(self, count):
         self.rest, self.at = self.rest[count:], self.at + count
 
 
-def run(link, total, sent, expected, log):
-    out, incoming = Stream(sent, total), Stream(expected, total)
+def run(link, total, sent, expected):
+    out, incoming, chance = Stream(sent, total), Stream(expected, total), random.Random(sent)
     link.setblocking(False)
-    told = 0
     while out.at < total or incoming.at < total:
-        readable, writable, _ = select.select([link] if incoming.at < total else [], [link] if out.at < total else [], [], 60)
+        readable, writable, _ = select.select([link] if incoming.at < total else [], [link] if out.at < total else [], [], 120)
         if not readable and not writable:
             raise SystemExit(f"nothing moves: sent {out.at}, received {incoming.at} of {total}")
         if writable:
             try:
-                out.take(link.send(out.next(PIECE)))
+                out.take(link.send(out.next(chance.randint(1, PIECE))))
             except BlockingIOError:
                 pass
         if readable:
-            got = link.recv(PIECE)
+            got = link.recv(chance.randint(1, PIECE))
             if not got:
                 raise SystemExit(f"the peer closed after {incoming.at} of {total} bytes")
             want = incoming.next(len(got))
@@ -51,10 +49,8 @@ def run(link, total, sent, expected, log):
                 wrong = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
                 raise SystemExit(f"byte {incoming.at + wrong} is wrong")
             incoming.take(len(got))
-        if log and time.monotonic() - told > 0.05:
-            told = time.monotonic()
-            with open(log, "w") as file:
-                file.write(f"{out.at} {incoming.at}")
+        if chance.random() < 0.01:
+            time.sleep(chance.choice((0.001, 0.01, 0.1)))
     link.setblocking(True)
     link.shutdown(socket.SHUT_WR)
     if link.recv(1):
@@ -65,21 +61,21 @@ def run(link, total, sent, expected, log):
 def main():
     role, *rest = sys.argv[1:]
     if role == "listen":
-        port, total, seed, *log = rest
+        port, total, seed = rest
         with socket.create_server(("", int(port))) as server:
             link, _ = server.accept()
-            run(link, int(total), f"{seed}-listen", f"{seed}-connect", log[0] if log else None)
+            run(link, int(total), f"{seed}-listen", f"{seed}-connect")
     else:
-        host, port, total, seed, *log = rest
-        for attempt in range(100):
+        host, port, total, seed = rest
+        for attempt in range(600):
             try:
                 link = socket.create_connection((host, int(port)), timeout=10)
                 break
             except OSError:
-                if attempt == 99:
+                if attempt == 599:
                     raise
                 time.sleep(0.1)
-        run(link, int(total), f"{seed}-connect", f"{seed}-listen", log[0] if log else None)
+        run(link, int(total), f"{seed}-connect", f"{seed}-listen")
 
 
 main()
