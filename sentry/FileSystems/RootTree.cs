@@ -75,15 +75,16 @@ public static class RootTree
     public static void RegisterTypes()
     {
         FileSystemTypes.Register("tmpfs", MakeTmpfs);
-        FileSystemTypes.Register("devtmpfs", (kernel, _, _) => DeviceTree.Create(kernel).Root);
-        FileSystemTypes.Register("mqueue", (kernel, _, _) => Mqueues.GetRoot(kernel, kernel.Ipc));
-        FileSystemTypes.Register("devpts", PtsFileSystem.Make);
-        FileSystemTypes.Register("proc", (kernel, _, _) => new ProcFileSystem(kernel).Root);
-        FileSystemTypes.Register("sysfs", (kernel, _, _) => new SysFileSystem(kernel).Root);
+        FileSystemTypes.Register("devtmpfs", static r => DeviceTree.Create(r.Kernel).Root, inUserNamespaces: false);
+        FileSystemTypes.Register("mqueue", static r => Mqueues.GetRoot(r.Kernel, r.Task.Ipc));
+        FileSystemTypes.Register("devpts", PtsFileSystem.Make, inUserNamespaces: true);
+        FileSystemTypes.Register("proc", static r => new ProcFileSystem(r.Kernel, r.Task.PidNamespace).Root);
+        FileSystemTypes.Register("sysfs", static r => new SysFileSystem(r.Kernel).Root);
     }
 
-    private static Result<Dentry> MakeTmpfs(GuestKernel kernel, string source, string options)
+    private static Result<Dentry> MakeTmpfs(FileSystemRequest request)
     {
+        (GuestKernel kernel, string source, string options) = (request.Kernel, request.Source, request.Options);
         uint permissions = 0x3FF;
         uint uid = 0, gid = 0;
         foreach (string option in options.Split(',', StringSplitOptions.RemoveEmptyEntries))

@@ -24,23 +24,23 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(3)] private SortedDictionary<int, ThreadGroup> _processes = [];
     [Saved(4)] private int _lastPid;
     [Saved(5)] private SortedDictionary<int, long> _unimplemented = [];
-    [Saved(6)] private string _hostName = "sandbox";
-    [Saved(7)] private string _domainName = "(none)";
     [Saved(8)] private ulong _nextAnonymousInode = 1;
     [Saved(9)] private FileObject? _vdsoFile;
     [Saved(10)] private ulong _vdsoLength;
     [Saved(11)] private Vdso.ClockPage? _clockPage;
     [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
     [Saved(41)] private long _memorySize = 4L << 30;
-    [Saved(20)] private MountNamespace _mounts = new();
     [Saved(21)] private FileDataRegistry _fileData;
     [Saved(60)] private UnixNames _unixNames = new();
-    [Saved(61, Since = 2)] private NetworkNamespace? _network;
     [Saved(70)] private Terminal? _console;
     [Saved(71)] private List<TerminalBridge> _bridges = [];
     [NotSaved("a checkpoint is taken when there is none")] private readonly Queue<IDeferredWork> _deferred = new();
-    [Saved(80)] private IpcNamespace _ipc = new();
     [Saved(81)] private KernelSettings _settings = new();
+    [Saved(85)] private ulong _nextNamespace = 4026532200;
+    [Saved(86)] private MountRegistry _mountRegistry = new();
+    [Saved(87)] private bool _pidsWrapped;
+    [Saved(88)] private NamespaceSet _namespaces;
+    [Saved(89)] private NamespaceFileSystem? _namespaceFiles;
     [Saved(82)] private int _fileWatches;
     [Saved(83)] private uint _renameCookie;
     [Saved(84)] private SortedDictionary<uint, int> _inotifyInstances = [];
@@ -51,7 +51,7 @@ public sealed partial class GuestKernel : IAfterLoad
         _clock = new GuestClock(host.Clock);
         _timers = new TimerQueue(host.Clock, _clock);
         _fileData = new FileDataRegistry(host.Arena);
-        _network = new NetworkNamespace(this);
+        _namespaces = new NamespaceSet(this);
         _dispatcher = new Dispatcher(this);
     }
 
@@ -76,24 +76,36 @@ public sealed partial class GuestKernel : IAfterLoad
     public SortedDictionary<int, long> Unimplemented => _unimplemented;
 
     /// <summary>The tree of files.</summary>
-    public MountNamespace Mounts => _mounts;
+    public MountNamespace Mounts => _namespaces.Mounts;
+
+    /// <summary>What all mounts share.</summary>
+    public MountRegistry MountRegistry => _mountRegistry;
+
+    /// <summary>The namespaces that the sandbox began with.</summary>
+    public NamespaceSet Namespaces => _namespaces;
+
+    /// <summary>Namespaces as files.</summary>
+    public NamespaceFileSystem NamespaceFiles => _namespaceFiles ??= new NamespaceFileSystem(this);
+
+    /// <summary>The number of a new namespace, in the range where Linux has them.</summary>
+    internal ulong NewNamespaceNumber() => ++_nextNamespace;
 
     /// <summary>System V objects and message queues of the first namespace.</summary>
-    public IpcNamespace Ipc => _ipc;
+    public IpcNamespace Ipc => _namespaces.Ipc;
 
     /// <summary>All file data in memory.</summary>
     public FileDataRegistry FileData => _fileData;
 
     public string HostName
     {
-        get => _hostName;
-        set => _hostName = value;
+        get => _namespaces.Uts.HostName;
+        set => _namespaces.Uts.HostName = value;
     }
 
     public string DomainName
     {
-        get => _domainName;
-        set => _domainName = value;
+        get => _namespaces.Uts.DomainName;
+        set => _namespaces.Uts.DomainName = value;
     }
 
     /// <summary>Prints every call and signal; null when off.</summary>
@@ -227,7 +239,7 @@ public sealed partial class GuestKernel : IAfterLoad
     internal UnixNames UnixNames => _unixNames;
 
     /// <summary>The sandbox's network.</summary>
-    public NetworkNamespace Network => _network!;
+    public NetworkNamespace Network => _namespaces.Network;
 
     internal FutexTable Futexes => _futexes;
 
@@ -244,9 +256,6 @@ public sealed partial class GuestKernel : IAfterLoad
         _clock.Page = _clockPage;
         _timers = new TimerQueue(_host.Clock, _clock);
         _dispatcher = new Dispatcher(this);
-
-        // Images of version 1 have none.
-        _network ??= new NetworkNamespace(this);
     }
 
     /// <summary>The next free process id, as Linux gives them: ascending, then from the low end again; -1 when all are taken.</summary>
@@ -254,12 +263,28 @@ public sealed partial class GuestKernel : IAfterLoad
     {
         for (int tries = 0; tries < _settings.PidLimit; tries++)
         {
-            _lastPid = _lastPid >= _settings.PidLimit - 1 ? FirstReusedPid : _lastPid + 1;
-            if (!_tasks.ContainsKey(_lastPid) && !_processes.ContainsKey(_lastPid))
+            if (_lastPid >= _settings.PidLimit - 1)
+                (_lastPid, _pidsWrapped) = (FirstReusedPid - 1, true);
+            _lastPid++;
+            if (!_tasks.ContainsKey(_lastPid) && !_processes.ContainsKey(_lastPid) && !(_pidsWrapped && IsIdInUse(_lastPid)))
                 return _lastPid;
         }
 
         return -1;
+    }
+
+    /// <summary>Whether a thread, a process, a process group or a session has this id.</summary>
+    internal bool IsIdInUse(int id)
+    {
+        if (_tasks.ContainsKey(id) || _processes.ContainsKey(id))
+            return true;
+        foreach (ThreadGroup process in _processes.Values)
+        {
+            if (process.ProcessGroup == id || process.Session == id)
+                return true;
+        }
+
+        return false;
     }
 
     internal void CountUnimplemented(int number)

@@ -21,6 +21,9 @@ public sealed partial class KernelSettings
     /// <summary>One more than the highest process id (kernel.pid_max).</summary>
     [Saved(5)] public int PidLimit = GuestKernel.MaxPid;
 
+    /// <summary>fs.nr_open.</summary>
+    [Saved(6)] public int OpenFilesLimit = 1048576;
+
     private sealed record Setting(string Path, Func<GuestKernel, int> Get, Action<GuestKernel, int> Set, int Lowest, int Highest);
 
     private static readonly Setting[] Numbers =
@@ -29,6 +32,7 @@ public sealed partial class KernelSettings
         new("fs/inotify/max_user_instances", static k => k.Settings.InotifyInstances, static (k, v) => k.Settings.InotifyInstances = v, 0, int.MaxValue),
         new("fs/inotify/max_user_watches", static k => k.Settings.InotifyWatches, static (k, v) => k.Settings.InotifyWatches = v, 0, 1 << 20),
         new("fs/lease-break-time", static k => k.Settings.LeaseBreakTime, static (k, v) => k.Settings.LeaseBreakTime = v, 0, int.MaxValue),
+        new("fs/nr_open", static k => k.Settings.OpenFilesLimit, static (k, v) => k.Settings.OpenFilesLimit = v, 64, int.MaxValue - 63),
         new("kernel/ns_last_pid", static k => k.LastPid, static (k, v) => k.LastPid = v, 0, int.MaxValue),
         new("kernel/pid_max", static k => k.Settings.PidLimit, static (k, v) => k.Settings.PidLimit = v, 301, 1 << 22),
     ];
@@ -49,7 +53,7 @@ public sealed partial class KernelSettings
             return Errno.EINVAL;
         if (path == "kernel/ns_last_pid")
         {
-            if (!task.Credentials.Has(Capability.CAP_SYS_ADMIN) && !task.Credentials.Has(Capability.CAP_CHECKPOINT_RESTORE))
+            if (!task.Credentials.HasIn(task.PidNamespace.Owner, Capability.CAP_SYS_ADMIN) && !task.Credentials.HasIn(task.PidNamespace.Owner, Capability.CAP_CHECKPOINT_RESTORE))
                 return Errno.EPERM;
             if (value >= task.Kernel.Settings.PidLimit)
                 return Errno.EINVAL;

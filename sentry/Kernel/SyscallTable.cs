@@ -88,7 +88,7 @@ public static class SyscallTable
         table[Sysno.socketpair] = Full(SocketSyscalls.Socketpair);
         table[Sysno.setsockopt] = Full(SocketSyscalls.Setsockopt);
         table[Sysno.getsockopt] = Full(SocketSyscalls.Getsockopt);
-        table[Sysno.clone] = Partial(CloneSyscalls.Clone, "no new namespaces (EPERM), no pidfd");
+        table[Sysno.clone] = Full(CloneSyscalls.Clone);
         table[Sysno.fork] = Full(CloneSyscalls.Fork);
         table[Sysno.vfork] = Full(CloneSyscalls.VforkCall);
         table[Sysno.execve] = Full(ExecSyscalls.Execve);
@@ -197,7 +197,7 @@ public static class SyscallTable
         table[Sysno.sync] = Full(ReadWriteSyscalls.Sync);
         table[Sysno.acct] = Missing(Errno.ENOSYS);
         table[Sysno.settimeofday] = Partial(TimeSyscalls.Settimeofday, "the guest cannot set the clock");
-        table[Sysno.mount] = Partial(PathSyscalls.Mount, "tmpfs, proc, sysfs, devtmpfs, bind, move, remount; propagation is accepted and has no effect");
+        table[Sysno.mount] = Partial(PathSyscalls.Mount, "tmpfs, proc, sysfs, devtmpfs, mqueue, bind, move, remount, propagation; no block devices");
         table[Sysno.umount2] = Full(PathSyscalls.Umount2);
         table[Sysno.swapon] = Missing(Errno.ENOSYS);
         table[Sysno.swapoff] = Missing(Errno.ENOSYS);
@@ -304,7 +304,7 @@ public static class SyscallTable
         table[Sysno.faccessat] = Full(PathSyscalls.Faccessat);
         table[Sysno.pselect6] = Full(SelectSyscalls.Pselect6);
         table[Sysno.ppoll] = Full(PollSyscalls.Ppoll);
-        table[Sysno.unshare] = Missing(Errno.ENOSYS);
+        table[Sysno.unshare] = Full(NamespaceSyscalls.Unshare);
         table[Sysno.set_robust_list] = Full(FutexSyscalls.SetRobustList);
         table[Sysno.get_robust_list] = Full(FutexSyscalls.GetRobustList);
         table[Sysno.splice] = Full(ReadWriteSyscalls.Splice);
@@ -340,7 +340,7 @@ public static class SyscallTable
         table[Sysno.clock_adjtime] = Partial(TimeSyscalls.ClockAdjtime, "the guest cannot set the clock");
         table[Sysno.syncfs] = Full(ReadWriteSyscalls.Syncfs);
         table[Sysno.sendmmsg] = Full(MessageSyscalls.Sendmmsg);
-        table[Sysno.setns] = Missing(Errno.ENOSYS);
+        table[Sysno.setns] = Full(NamespaceSyscalls.Setns);
         table[Sysno.getcpu] = Partial(SchedulingSyscalls.Getcpu, "the lowest CPU of the affinity mask");
         table[Sysno.process_vm_readv] = Full(MemorySyscalls.ProcessVmReadv);
         table[Sysno.process_vm_writev] = Full(MemorySyscalls.ProcessVmWritev);
@@ -371,21 +371,21 @@ public static class SyscallTable
         table[Sysno.io_uring_setup] = Missing(Errno.ENOSYS);
         table[Sysno.io_uring_enter] = Missing(Errno.ENOSYS);
         table[Sysno.io_uring_register] = Missing(Errno.ENOSYS);
-        table[Sysno.open_tree] = Missing(Errno.ENOSYS);
-        table[Sysno.move_mount] = Missing(Errno.ENOSYS);
-        table[Sysno.fsopen] = Missing(Errno.ENOSYS);
-        table[Sysno.fsconfig] = Missing(Errno.ENOSYS);
-        table[Sysno.fsmount] = Missing(Errno.ENOSYS);
-        table[Sysno.fspick] = Missing(Errno.ENOSYS);
+        table[Sysno.open_tree] = Full(MountTreeSyscalls.OpenTree);
+        table[Sysno.move_mount] = Full(MountTreeSyscalls.MoveMount);
+        table[Sysno.fsopen] = Full(FileSystemContextSyscalls.Fsopen);
+        table[Sysno.fsconfig] = Full(FileSystemContextSyscalls.Fsconfig);
+        table[Sysno.fsmount] = Full(FileSystemContextSyscalls.Fsmount);
+        table[Sysno.fspick] = Full(FileSystemContextSyscalls.Fspick);
         table[Sysno.pidfd_open] = Full(PidfdSyscalls.PidfdOpen);
-        table[Sysno.clone3] = Partial(CloneSyscalls.Clone3, "no new namespaces (EPERM), no pidfd, no set_tid");
+        table[Sysno.clone3] = Partial(CloneSyscalls.Clone3, "CLONE_INTO_CGROUP is EBADF");
         table[Sysno.close_range] = Full(DescriptorSyscalls.CloseRange);
         table[Sysno.openat2] = Full(PathSyscalls.Openat2);
         table[Sysno.pidfd_getfd] = Full(PidfdSyscalls.PidfdGetfd);
         table[Sysno.faccessat2] = Full(PathSyscalls.Faccessat2);
         table[Sysno.process_madvise] = Full(AdviceSyscalls.ProcessMadvise);
         table[Sysno.epoll_pwait2] = Full(EpollSyscalls.EpollPwait2);
-        table[Sysno.mount_setattr] = Missing(Errno.ENOSYS);
+        table[Sysno.mount_setattr] = Full(MountTreeSyscalls.MountSetattr);
         table[Sysno.quotactl_fd] = Missing(Errno.ENOSYS);
         table[Sysno.landlock_create_ruleset] = Missing(Errno.ENOSYS);
         table[Sysno.landlock_add_rule] = Missing(Errno.ENOSYS);
@@ -400,8 +400,8 @@ public static class SyscallTable
         table[Sysno.futex_wake] = Full(FutexSyscalls.FutexWake);
         table[Sysno.futex_wait] = Full(FutexSyscalls.FutexWait);
         table[Sysno.futex_requeue] = Full(FutexSyscalls.FutexRequeue);
-        table[Sysno.statmount] = Missing(Errno.ENOSYS);
-        table[Sysno.listmount] = Missing(Errno.ENOSYS);
+        table[Sysno.statmount] = Full(MountQuerySyscalls.Statmount);
+        table[Sysno.listmount] = Full(MountQuerySyscalls.Listmount);
         table[Sysno.lsm_get_self_attr] = Missing(Errno.ENOSYS);
         table[Sysno.lsm_set_self_attr] = Missing(Errno.ENOSYS);
         table[Sysno.lsm_list_modules] = Missing(Errno.ENOSYS);
@@ -410,7 +410,7 @@ public static class SyscallTable
         table[Sysno.getxattrat] = Partial(XattrSyscalls.Getxattrat, "no POSIX access control lists");
         table[Sysno.listxattrat] = Partial(XattrSyscalls.Listxattrat, "no POSIX access control lists");
         table[Sysno.removexattrat] = Partial(XattrSyscalls.Removexattrat, "no POSIX access control lists");
-        table[Sysno.open_tree_attr] = Missing(Errno.ENOSYS);
+        table[Sysno.open_tree_attr] = Full(MountTreeSyscalls.OpenTreeAttr);
         return table;
     }
 }

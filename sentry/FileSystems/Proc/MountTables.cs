@@ -20,9 +20,9 @@ internal static class MountTables
         foreach ((Mount mount, string place) in Visible(group, task))
         {
             ulong device = mount.FileSystem.Device;
-            string root = RootWithin(mount.Root);
+            string root = MountPaths.RootWithin(mount.Root);
             text.Append(CultureInfo.InvariantCulture,
-                $"{mount.Id} {mount.Parent?.Id ?? 1} {DeviceNumber.Major(device)}:{DeviceNumber.Minor(device)} {Escape(root)} {Escape(place)} {Options(mount)} - {mount.FileSystem.TypeName} {Escape(mount.FileSystem.Source)} {(mount.IsReadOnly ? "ro" : "rw")}{mount.FileSystem.DescribeOptions()}\n");
+                $"{mount.Id} {mount.Parent?.Id ?? 1} {DeviceNumber.Major(device)}:{DeviceNumber.Minor(device)} {Escape(root)} {Escape(place)} {Options(mount)}{Propagation(mount)} - {mount.FileSystem.TypeName} {Escape(mount.FileSystem.Source)} {(mount.FileSystem.IsReadOnly ? "ro" : "rw")}{mount.FileSystem.DescribeOptions()}\n");
         }
 
         return text.ToString();
@@ -40,7 +40,7 @@ internal static class MountTables
     {
         if (Processes.TaskOf(group, task) is not { } alive)
             yield break;
-        foreach (Mount mount in group.Kernel.Mounts.All())
+        foreach (Mount mount in alive.Mounts.All())
         {
             string place = new VfsPath(mount, mount.Root).Format(alive.Fs.Root, out bool reachable);
             if (reachable)
@@ -48,13 +48,15 @@ internal static class MountTables
         }
     }
 
-    /// <summary>The path of a bind mount's root within its file system.</summary>
-    private static string RootWithin(Dentry root)
+    /// <summary>The optional fields, each with a blank in front.</summary>
+    private static string Propagation(Mount mount)
     {
-        string path = "";
-        for (Dentry at = root; at.Parent is not null; at = at.Parent)
-            path = "/" + at.Name + path;
-        return path.Length == 0 ? "/" : path;
+        var text = new StringBuilder();
+        if (mount.Peers is { } peers)
+            text.Append(CultureInfo.InvariantCulture, $" shared:{peers.Id}");
+        if (mount.Master is { } master)
+            text.Append(CultureInfo.InvariantCulture, $" master:{master.Id}");
+        return mount.IsUnbindable ? text.Append(" unbindable").ToString() : text.ToString();
     }
 
     private static string Options(Mount mount)
@@ -66,8 +68,10 @@ internal static class MountTables
                 text.Append(',').Append(name);
         }
 
-        if ((mount.Flags & MountFlags.NoAtime) == 0)
+        if ((mount.Flags & (MountFlags.NoAtime | MountFlags.StrictAtime)) == 0)
             text.Append(",relatime");
+        if ((mount.Flags & MountFlags.NoSymlinkFollow) != 0)
+            text.Append(",nosymfollow");
         return text.ToString();
     }
 

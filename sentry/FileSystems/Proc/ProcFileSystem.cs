@@ -9,10 +9,12 @@ public sealed partial class ProcFileSystem : FileSystem
 {
     [Saved(1)] private Dentry _root;
     [Saved(2)] private string _bootId;
+    [Saved(3)] private PidNamespace _pids;
 
-    public ProcFileSystem(GuestKernel kernel)
+    public ProcFileSystem(GuestKernel kernel, PidNamespace? pids = null)
         : base(kernel, "proc")
     {
+        _pids = pids ?? kernel.Namespaces.PidForChildren;
         // Below lie the numbers of entries that follow from process ids, see NumberOf.
         SetFirstInode(1UL << 62);
         _bootId = NewUuid();
@@ -20,6 +22,9 @@ public sealed partial class ProcFileSystem : FileSystem
     }
 
     public Dentry Root => _root;
+
+    /// <summary>Whose processes it shows: of who mounted it.</summary>
+    public PidNamespace Pids => _pids;
 
     /// <summary>/proc/sys/kernel/random/boot_id.</summary>
     public string BootId => _bootId;
@@ -88,6 +93,9 @@ internal sealed partial class ProcSysctl : SyntheticInode
             return value + "\n";
         if (KernelSettings.Get(FileSystem.Kernel, _name) is { } number)
             return number + "\n";
+        UtsNamespace names = caller?.Namespaces.Uts ?? FileSystem.Kernel.Namespaces.Uts;
+        if (_name is "kernel/hostname" or "kernel/domainname")
+            return (_name == "kernel/hostname" ? names.HostName : names.DomainName) + "\n";
         return _written ?? Sysctls.Generate((ProcFileSystem)FileSystem, _name) + "\n";
     }
 
@@ -104,10 +112,10 @@ internal sealed partial class ProcSysctl : SyntheticInode
         switch (_name)
         {
             case "kernel/hostname":
-                FileSystem.Kernel.HostName = value[..Math.Min(64, value.Length)];
+                caller.Namespaces.Uts.HostName = value[..Math.Min(64, value.Length)];
                 break;
             case "kernel/domainname":
-                FileSystem.Kernel.DomainName = value[..Math.Min(64, value.Length)];
+                caller.Namespaces.Uts.DomainName = value[..Math.Min(64, value.Length)];
                 break;
             default:
                 _written = value + "\n";
@@ -147,8 +155,9 @@ internal sealed partial class ProcSelfLink : SyntheticLink
 
     public override Result<string> ReadLink(Task? caller)
     {
-        if (caller is null)
+        PidNamespace pids = ((ProcFileSystem)FileSystem).Pids;
+        if (caller is null || pids.ToLocal(caller.Tid) == 0)
             return Errno.ENOENT;
-        return _thread ? $"{caller.Group.Pid}/task/{caller.Tid}" : $"{caller.Group.Pid}";
+        return _thread ? $"{pids.ToLocal(caller.Group.Pid)}/task/{pids.ToLocal(caller.Tid)}" : $"{pids.ToLocal(caller.Group.Pid)}";
     }
 }

@@ -40,6 +40,7 @@ internal sealed partial class ProcRoot : SyntheticDirectory
             if (!TryParseId(name, out int pid))
                 return Errno.ENOENT;
             GuestKernel kernel = FileSystem.Kernel;
+            pid = ((ProcFileSystem)FileSystem).Pids.ToKernel(pid);
             if (!kernel.Processes.TryGetValue(pid, out ThreadGroup? group))
                 group = kernel.Tasks.TryGetValue(pid, out Task? task) ? task.Group : null;
             return group is null ? Errno.ENOENT : new ProcessDirectory((ProcFileSystem)FileSystem, group, null);
@@ -59,11 +60,15 @@ internal sealed partial class ProcRoot : SyntheticDirectory
             position = FirstProcess;
         }
 
-        foreach (int pid in FileSystem.Kernel.Processes.Keys)
+        PidNamespace pids = ((ProcFileSystem)FileSystem).Pids;
+        IEnumerable<int> numbers = FileSystem.Kernel.Processes.Keys;
+        if (!pids.IsFirst)
+            numbers = numbers.Select(pids.ToLocal).Where(static n => n > 0).Order();
+        foreach (int pid in numbers)
         {
             if (FirstProcess + pid < position)
                 continue;
-            if (!reader.Add(pid.ToString(CultureInfo.InvariantCulture), ProcFileSystem.NumberOf(pid, false, 0), S.IFDIR, FirstProcess + pid + 1))
+            if (!reader.Add(pid.ToString(CultureInfo.InvariantCulture), ProcFileSystem.NumberOf(pids.ToKernel(pid), false, 0), S.IFDIR, FirstProcess + pid + 1))
                 break;
         }
 

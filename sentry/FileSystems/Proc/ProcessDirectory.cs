@@ -18,13 +18,13 @@ internal sealed partial class ProcessDirectory : SyntheticDirectory
         File("gid_map", 0x1A4), File("io", 0x100), File("limits", 0x124), File("loginuid", 0x1A4), File("maps", 0x124), File("mountinfo", 0x124), File("mounts", 0x124),
         File("mountstats", 0x100, EntryScope.Process),
         new("net", S.IFDIR, static (d, n) => new NetworkDirectory(d.Proc, n)),
-        new("ns", S.IFDIR, static (d, n) => new NamespaceDirectory(d.Proc, n)),
+        new("ns", S.IFDIR, static (d, n) => new NamespaceDirectory(d.Proc, n, d._group, d._task)),
         File("oom_adj", 0x1A4), File("oom_score", 0x124), File("oom_score_adj", 0x1A4), File("personality", 0x100),
         new("root", S.IFLNK, static (d, n) => new ProcessLink(d.Proc, n, d._group, d._task, ProcessLinkKind.Root)),
         File("schedstat", 0x124), File("sessionid", 0x124), File("setgroups", 0x1A4, EntryScope.Process), File("smaps", 0x124),
         File("smaps_rollup", 0x124, EntryScope.Process), File("stat", 0x124), File("statm", 0x124), File("status", 0x124),
         new("task", S.IFDIR, static (d, n) => new ThreadsDirectory(d.Proc, n, d._group), EntryScope.Process),
-        File("timerslack_ns", 0x1B6, EntryScope.Process), File("uid_map", 0x1A4), File("wchan", 0x124),
+        File("timens_offsets", 0x1A4), File("timerslack_ns", 0x1B6, EntryScope.Process), File("uid_map", 0x1A4), File("wchan", 0x124),
     ];
 
     [Saved(1)] private ThreadGroup _group;
@@ -99,20 +99,18 @@ internal sealed partial class ThreadsDirectory : SyntheticDirectory
 
     public override Result<Inode> Lookup(string name)
     {
-        if (!ProcRoot.TryParseId(name, out int tid) || !FileSystem.Kernel.Tasks.TryGetValue(tid, out Task? task) || !ReferenceEquals(task.Group, _group))
+        if (!ProcRoot.TryParseId(name, out int tid) || !FileSystem.Kernel.Tasks.TryGetValue(((ProcFileSystem)FileSystem).Pids.ToKernel(tid), out Task? task) || !ReferenceEquals(task.Group, _group))
             return Errno.ENOENT;
         return new ProcessDirectory((ProcFileSystem)FileSystem, _group, task);
     }
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        foreach (Task task in _group.Tasks.OrderBy(t => t.Tid))
+        PidNamespace pids = ((ProcFileSystem)FileSystem).Pids;
+        foreach ((int number, Task task) in _group.Tasks.Select(t => (pids.ToLocal(t.Tid), t)).OrderBy(static t => t.Item1))
         {
-            if (task.Tid + 2 >= position
-                && !reader.Add(task.Tid.ToString(CultureInfo.InvariantCulture), ProcFileSystem.NumberOf(task.Tid, true, 0), S.IFDIR, task.Tid + 3))
-            {
+            if (number + 2 >= position && !reader.Add(number.ToString(CultureInfo.InvariantCulture), ProcFileSystem.NumberOf(task.Tid, true, 0), S.IFDIR, number + 3))
                 break;
-            }
         }
 
         return Errno.None;
@@ -136,7 +134,7 @@ internal sealed partial class ProcessFile : SyntheticInode
     }
 
     public override Result<string> Generate(Task? caller) =>
-        Processes.IsAlive(_group, _task) ? ProcessFiles.Generate(_group, _task, _name, caller) : Errno.ESRCH;
+        Processes.IsAlive(_group, _task) ? ProcessFiles.Generate(_group, _task, _name, new ProcessViewer(caller, ((ProcFileSystem)FileSystem).Pids)) : Errno.ESRCH;
 
     public override Result<long> Accept(Task caller, string text, long offset) =>
         Processes.IsAlive(_group, _task) ? ProcessFiles.Accept(_group, _task, _name, caller, text) : Errno.ESRCH;

@@ -20,19 +20,19 @@ internal static class ProcessFiles
         "seconds", "bytes", "bytes", "bytes", "bytes", "bytes", "processes", "files", "bytes", "bytes", "locks", "signals", "bytes", "", "", "us",
     ];
 
-    private static readonly Dictionary<string, Func<ThreadGroup, Task?, Task?, Result<string>>> Files = new()
+    private static readonly Dictionary<string, Func<ThreadGroup, Task?, ProcessViewer, Result<string>>> Files = new()
     {
-        ["auxv"] = static (g, t, c) => ProcessMemory.AuxiliaryVector(g, t, c),
+        ["auxv"] = static (g, t, v) => ProcessMemory.AuxiliaryVector(g, t, v.Caller),
         ["cgroup"] = static (_, _, _) => "0::/\n",
-        ["children"] = static (g, _, _) => string.Concat(g.Children.Select(child => string.Create(CultureInfo.InvariantCulture, $"{child.Pid} "))),
+        ["children"] = static (g, _, v) => string.Concat(g.Children.Select(child => string.Create(CultureInfo.InvariantCulture, $"{v.Pid(child.Pid)} "))),
         ["cmdline"] = static (g, t, _) => ProcessMemory.CommandLine(g, t),
         ["comm"] = static (g, t, _) => NameOf(g, t) + "\n",
-        ["environ"] = static (g, t, c) => ProcessMemory.Environment(g, t, c),
-        ["gid_map"] = static (_, _, _) => "         0          0 4294967295\n",
+        ["environ"] = static (g, t, v) => ProcessMemory.Environment(g, t, v.Caller),
+        ["gid_map"] = static (g, t, v) => IdMaps.Describe(UserNamespaceOf(g, t), v.Caller?.UserNamespace, groups: true),
         ["io"] = static (_, _, _) => "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n",
         ["limits"] = static (g, _, _) => Limits(g),
         ["loginuid"] = static (_, _, _) => "4294967295",
-        ["maps"] = static (g, t, c) => ProcessMemory.Maps(g, t, c, details: false),
+        ["maps"] = static (g, t, v) => ProcessMemory.Maps(g, t, v.Caller, details: false),
         ["mountinfo"] = static (g, t, _) => MountTables.MountInfo(g, t),
         ["mounts"] = static (g, t, _) => MountTables.Mounts(g, t),
         ["mountstats"] = static (g, t, _) => MountTables.Statistics(g, t),
@@ -42,19 +42,22 @@ internal static class ProcessFiles
         ["personality"] = static (g, _, _) => string.Create(CultureInfo.InvariantCulture, $"{g.Personality:x8}\n"),
         ["schedstat"] = static (g, t, _) => string.Create(CultureInfo.InvariantCulture, $"{CpuTime(g, t)} 0 1\n"),
         ["sessionid"] = static (_, _, _) => "4294967295",
-        ["setgroups"] = static (_, _, _) => "allow\n",
-        ["smaps"] = static (g, t, c) => ProcessMemory.Maps(g, t, c, details: true),
-        ["smaps_rollup"] = static (g, t, c) => ProcessMemory.MapsSummary(g, t, c),
-        ["stat"] = static (g, t, _) => Stat(g, t),
+        ["setgroups"] = static (g, t, _) => IdMaps.DescribeSetgroups(UserNamespaceOf(g, t)),
+        ["smaps"] = static (g, t, v) => ProcessMemory.Maps(g, t, v.Caller, details: true),
+        ["smaps_rollup"] = static (g, t, v) => ProcessMemory.MapsSummary(g, t, v.Caller),
+        ["stat"] = static (g, t, v) => Stat(g, t, v),
         ["statm"] = static (g, t, _) => ProcessMemory.Sizes(g, t),
-        ["status"] = static (g, t, _) => Status(g, t),
+        ["status"] = static (g, t, v) => Status(g, t, v),
         ["timerslack_ns"] = static (g, t, _) => string.Create(CultureInfo.InvariantCulture, $"{Processes.TaskOf(g, t)?.Scheduling.TimerSlack ?? 0}\n"),
-        ["uid_map"] = static (_, _, _) => "         0          0 4294967295\n",
+        ["timens_offsets"] = static (g, t, _) => Processes.TaskOf(g, t) is { } alive ? TimeOffsets.Describe(alive.Namespaces.TimeForChildren) : "",
+        ["uid_map"] = static (g, t, v) => IdMaps.Describe(UserNamespaceOf(g, t), v.Caller?.UserNamespace, groups: false),
         ["wchan"] = static (_, _, _) => "0",
     };
 
-    internal static Result<string> Generate(ThreadGroup group, Task? task, string name, Task? caller) =>
-        Files.TryGetValue(name, out Func<ThreadGroup, Task?, Task?, Result<string>>? file) ? file(group, task, caller) : Errno.ENOENT;
+    internal static Result<string> Generate(ThreadGroup group, Task? task, string name, ProcessViewer viewer) =>
+        Files.TryGetValue(name, out Func<ThreadGroup, Task?, ProcessViewer, Result<string>>? file) ? file(group, task, viewer) : Errno.ENOENT;
+
+    private static UserNamespace UserNamespaceOf(ThreadGroup group, Task? task) => Processes.TaskOf(group, task)?.UserNamespace ?? group.Kernel.Namespaces.User;
 
     /// <summary>A write to one of the few that take one.</summary>
     internal static Result<long> Accept(ThreadGroup group, Task? task, string name, Task caller, string text)
@@ -85,12 +88,20 @@ internal static class ProcessFiles
                     return Errno.EINVAL;
                 timed.Scheduling.TimerSlack = slack == 0 ? SchedulingState.DefaultTimerSlack : slack;
                 return text.Length;
-            case "loginuid" or "setgroups" or "uid_map" or "gid_map":
+            case "uid_map" or "gid_map":
+                return Taken(IdMaps.Write(caller, UserNamespaceOf(group, task), text, name == "gid_map"), text);
+            case "setgroups":
+                return Taken(IdMaps.WriteSetgroups(caller, UserNamespaceOf(group, task), text), text);
+            case "timens_offsets":
+                return Processes.TaskOf(group, task) is { } clocked ? Taken(TimeOffsets.Write(caller, clocked, text), text) : Errno.ESRCH;
+            case "loginuid":
                 return Errno.EPERM;
             default:
                 return Errno.EINVAL;
         }
     }
+
+    private static Result<long> Taken(Errno error, string text) => error == Errno.None ? text.Length : error;
 
     private static string NameOf(ThreadGroup group, Task? task)
     {
@@ -118,7 +129,7 @@ internal static class ProcessFiles
     private static long CpuTime(ThreadGroup group, Task? task) =>
         task is not null ? task.CpuTime : group.ExitedCpuTime + group.Tasks.Sum(t => t.CpuTime);
 
-    private static Result<string> Stat(ThreadGroup group, Task? task)
+    private static Result<string> Stat(ThreadGroup group, Task? task, ProcessViewer viewer)
     {
         Task? alive = Processes.TaskOf(group, task);
         MemoryManager? memory = alive?.Memory;
@@ -129,13 +140,13 @@ internal static class ProcessFiles
         bool realTime = scheduling.Policy is SchedulingState.Fifo or SchedulingState.RoundRobin;
         long[] fields =
         [
-            group.Parent?.Pid ?? 0, group.ProcessGroup, group.Session, (long)(group.Terminal?.Device ?? 0), group.Terminal?.Foreground ?? -1, 0x400100, 0, 0, 0, 0,
+            viewer.Pid(group.Parent?.Pid ?? 0), viewer.Pid(group.ProcessGroup), viewer.Pid(group.Session), (long)(group.Terminal?.Device ?? 0), group.Terminal is { } terminal ? viewer.Pid(terminal.Foreground) : -1, 0x400100, 0, 0, 0, 0,
             CpuTime(group, task) / NanosecondsPerTick, 0, group.ChildrenCpuTime / NanosecondsPerTick, 0,
             realTime ? -1 - scheduling.Priority : 20 + scheduling.Nice, scheduling.Nice, Math.Max(1, group.Tasks.Count), 0, group.StartTime / NanosecondsPerTick,
             sizes.Total, sizes.Resident / 4096,
         ];
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{task?.Tid ?? group.Pid} ({NameOf(group, task)}) {StateOf(group, task)}");
+        text.Append(CultureInfo.InvariantCulture, $"{viewer.Pid(task?.Tid ?? group.Pid)} ({NameOf(group, task)}) {StateOf(group, task)}");
         foreach (long field in fields)
             text.Append(CultureInfo.InvariantCulture, $" {field}");
         (ulong argumentsStart, ulong argumentsEnd) = memory?.Arguments ?? default;
@@ -148,7 +159,7 @@ internal static class ProcessFiles
         return text.ToString();
     }
 
-    private static Result<string> Status(ThreadGroup group, Task? task)
+    private static Result<string> Status(ThreadGroup group, Task? task, ProcessViewer viewer)
     {
         Task? alive = Processes.TaskOf(group, task);
         Credentials credentials = alive?.Credentials ?? new Credentials();
@@ -164,19 +175,19 @@ internal static class ProcessFiles
         if (alive is not null)
             Line($"Umask:\t{Convert.ToString(alive.Fs.Umask, 8).PadLeft(4, '0')}");
         Line($"State:\t{state} ({stateName})");
-        Line($"Tgid:\t{group.Pid}");
+        Line($"Tgid:\t{viewer.Pid(group.Pid)}");
         Line($"Ngid:\t0");
-        Line($"Pid:\t{tid}");
-        Line($"PPid:\t{group.Parent?.Pid ?? 0}");
+        Line($"Pid:\t{viewer.Pid(tid)}");
+        Line($"PPid:\t{viewer.Pid(group.Parent?.Pid ?? 0)}");
         Line($"TracerPid:\t0");
-        Line($"Uid:\t{credentials.Uid}\t{credentials.EffectiveUid}\t{credentials.SavedUid}\t{credentials.FsUid}");
-        Line($"Gid:\t{credentials.Gid}\t{credentials.EffectiveGid}\t{credentials.SavedGid}\t{credentials.FsGid}");
+        Line($"Uid:\t{viewer.Uid(credentials.Uid)}\t{viewer.Uid(credentials.EffectiveUid)}\t{viewer.Uid(credentials.SavedUid)}\t{viewer.Uid(credentials.FsUid)}");
+        Line($"Gid:\t{viewer.Gid(credentials.Gid)}\t{viewer.Gid(credentials.EffectiveGid)}\t{viewer.Gid(credentials.SavedGid)}\t{viewer.Gid(credentials.FsGid)}");
         Line($"FDSize:\t{alive?.Files.Capacity ?? 0}");
-        Line($"Groups:\t{string.Concat(credentials.Groups.Select(g => g + " "))}");
-        Line($"NStgid:\t{group.Pid}");
-        Line($"NSpid:\t{tid}");
-        Line($"NSpgid:\t{group.ProcessGroup}");
-        Line($"NSsid:\t{group.Session}");
+        Line($"Groups:\t{string.Concat(credentials.Groups.Select(g => viewer.Gid(g) + " "))}");
+        Line($"NStgid:\t{viewer.Pids(group, group.Pid)}");
+        Line($"NSpid:\t{viewer.Pids(group, tid)}");
+        Line($"NSpgid:\t{viewer.Pids(group, group.ProcessGroup)}");
+        Line($"NSsid:\t{viewer.Pids(group, group.Session)}");
         if (alive is not null)
         {
             (string Name, long Bytes)[] memory =
@@ -244,6 +255,31 @@ internal static class ProcessFiles
         }
 
         return text.ToString();
+    }
+}
+
+/// <summary>Who reads a file about a process, and whose process ids it shows: those of the namespace that the procfs was mounted for.</summary>
+internal readonly record struct ProcessViewer(Task? Caller, PidNamespace Space)
+{
+    /// <summary>0 for one that the namespace does not see.</summary>
+    internal int Pid(int id) => id == 0 ? 0 : Space.ToLocal(id);
+
+    internal uint Uid(uint id) => Caller?.UserNamespace.ShowUid(id) ?? id;
+
+    internal uint Gid(uint id) => Caller?.UserNamespace.ShowGid(id) ?? id;
+
+    /// <summary>The numbers from this namespace down to the process's own (NSpid).</summary>
+    internal string Pids(ThreadGroup group, int id)
+    {
+        var numbers = new List<string>();
+        for (PidNamespace? at = group.PidNamespace; at is not null; at = at.Parent)
+        {
+            numbers.Insert(0, at.ToLocal(id).ToString(CultureInfo.InvariantCulture));
+            if (ReferenceEquals(at, Space))
+                break;
+        }
+
+        return string.Join('\t', numbers);
     }
 }
 

@@ -125,6 +125,8 @@ internal sealed partial class DescriptorLink : SyntheticLink
 
     public override bool IsMagicLink => true;
 
+    public override bool CanBeMountPoint => false;
+
     public override Result<string> ReadLink(Task? caller)
     {
         if (!Find(caller).TryGet(out FileObject? file, out Errno error))
@@ -170,44 +172,94 @@ internal sealed partial class DescriptorInfo : SyntheticInode
         long flags = (long)file.Flags | (slot.CloseOnExec ? (long)OpenFlags.CloseOnExec : 0) | (long)OpenFlags.LargeFile;
         ulong inode = file.GetStatus().TryGet(out FileStatus status, out _) ? status.Inode : 0;
         int mount = file is InodeFile { Path.IsSet: true } opened ? opened.Path.Mount.Id : 15;
-        return string.Create(CultureInfo.InvariantCulture, $"pos:\t{file.Offset}\nflags:\t0{Convert.ToString(flags, 8)}\nmnt_id:\t{mount}\nino:\t{inode}\n");
+        string Details(FileObject of) => of switch
+        {
+            PidFile pidfd => string.Create(CultureInfo.InvariantCulture, $"Pid:\t{ShownPid(pidfd)}\n"),
+            _ => of.DescribeDetails(),
+        };
+
+        int ShownPid(PidFile pidfd) => pidfd.ShownPid < 0 ? -1 : ((ProcFileSystem)FileSystem).Pids.ToLocal(pidfd.ShownPid);
+        return string.Create(CultureInfo.InvariantCulture, $"pos:\t{file.Offset}\nflags:\t0{Convert.ToString(flags, 8)}\nmnt_id:\t{mount}\nino:\t{inode}\n{Details(file)}");
     }
 }
 
-/// <summary>/proc/PID/ns: every process is in the same namespaces.</summary>
+/// <summary>/proc/PID/ns.</summary>
 [Savable("proc-namespaces")]
 internal sealed partial class NamespaceDirectory : SyntheticDirectory
 {
-    private static readonly (string Name, string Type, uint Number)[] Namespaces =
-    [
-        ("cgroup", "cgroup", 4026531835), ("ipc", "ipc", 4026531839), ("mnt", "mnt", 4026531841), ("net", "net", 4026531840), ("pid", "pid", 4026531836),
-        ("pid_for_children", "pid", 4026531836), ("time", "time", 4026531834), ("time_for_children", "time", 4026531834), ("user", "user", 4026531837), ("uts", "uts", 4026531838),
-    ];
+    private static readonly string[] Names = ["cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user", "uts"];
 
-    internal NamespaceDirectory(ProcFileSystem fileSystem, ulong number)
-        : base(fileSystem, number, 0x149, 0, 0)
+    [Saved(1)] private ThreadGroup _group;
+    [Saved(2)] private Task? _task;
+
+    internal NamespaceDirectory(ProcFileSystem fileSystem, ulong number, ThreadGroup group, Task? task)
+        : base(fileSystem, number, 0x149, Processes.OwnerOf(group, task).Uid, Processes.OwnerOf(group, task).Gid)
     {
+        _group = group;
+        _task = task;
     }
 
     public override Result<Inode> Lookup(string name)
     {
-        foreach ((string known, string type, uint number) in Namespaces)
-        {
-            if (known == name)
-                return new ProcFixedLink(FileSystem, string.Create(CultureInfo.InvariantCulture, $"{type}:[{number}]"));
-        }
-
-        return Errno.ENOENT;
+        int place = Array.IndexOf(Names, name);
+        return place < 0 || Processes.TaskOf(_group, _task) is null ? Errno.ENOENT : new NamespaceLink((ProcFileSystem)FileSystem, Number + 0x900 + (ulong)place, _group, _task, name);
     }
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        for (long i = position - 2; i < Namespaces.Length; i++)
+        for (long i = position - 2; i < Names.Length; i++)
         {
-            if (!reader.Add(Namespaces[i].Name, Namespaces[i].Number, S.IFLNK, i + 3))
+            if (!reader.Add(Names[i], Number + 0x900 + (ulong)i, S.IFLNK, i + 3))
                 break;
         }
 
         return Errno.None;
+    }
+}
+
+/// <summary>/proc/PID/ns/NAME: leads to the namespace as a file (setns(2), ioctl_ns(2)).</summary>
+[Savable("proc-namespace-link")]
+internal sealed partial class NamespaceLink : SyntheticLink
+{
+    [Saved(1)] private ThreadGroup _group;
+    [Saved(2)] private Task? _task;
+    [Saved(3)] private string _name;
+
+    internal NamespaceLink(ProcFileSystem fileSystem, ulong number, ThreadGroup group, Task? task, string name)
+        : base(fileSystem, number, Processes.OwnerOf(group, task).Uid, Processes.OwnerOf(group, task).Gid)
+    {
+        _group = group;
+        _task = task;
+        _name = name;
+    }
+
+    public override bool IsMagicLink => true;
+
+    public override Result<string> ReadLink(Task? caller) =>
+        Find(caller).TryGet(out Namespace? space, out Errno error) ? string.Create(CultureInfo.InvariantCulture, $"{space.Name}:[{space.Number}]") : error;
+
+    public override Result<LinkTarget> Follow(Task caller) =>
+        Find(caller).TryGet(out Namespace? space, out Errno error) ? new LinkTarget(FileSystem.Kernel.NamespaceFiles.GetPath(space), null) : error;
+
+    private Result<Namespace> Find(Task? caller)
+    {
+        if (!Processes.IsAlive(_group, _task) || Processes.TaskOf(_group, _task) is not { } target)
+            return Errno.ENOENT;
+        if (!Processes.MayInspect(caller, _group, _task))
+            return Errno.EACCES;
+        NamespaceSet of = target.Namespaces;
+        return _name switch
+        {
+            "cgroup" => of.Cgroup,
+            "ipc" => of.Ipc,
+            "mnt" => of.Mounts,
+            "net" => of.Network,
+            "pid" => target.PidNamespace,
+            "pid_for_children" => of.PidForChildren.IsFirst || of.PidForChildren.Reaper is not null ? of.PidForChildren : Errno.ENOENT,
+            "time" => of.Time,
+            "time_for_children" => of.TimeForChildren,
+            "user" => target.UserNamespace,
+            _ => of.Uts,
+        };
     }
 }

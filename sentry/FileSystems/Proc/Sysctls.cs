@@ -14,7 +14,6 @@ internal static class Sysctls
         ("fs/file-max", true, static _ => "9223372036854775807"),
         ("fs/file-nr", false, static _ => "1024\t0\t9223372036854775807"),
         ("fs/mount-max", true, static _ => "100000"),
-        ("fs/nr_open", true, static _ => "1048576"),
         ("fs/overflowgid", true, static _ => "65534"),
         ("fs/overflowuid", true, static _ => "65534"),
         ("fs/pipe-max-size", true, static _ => "1048576"),

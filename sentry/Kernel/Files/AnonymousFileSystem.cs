@@ -17,7 +17,7 @@ public sealed partial class AnonymousFileSystem : FileSystem
     /// <c>/proc/PID/maps</c> shows, e.g. <c>memfd:x</c> or <c>dev/zero</c>.</summary>
     public static RegularFile CreateFile(GuestKernel kernel, string name, uint permissions = 0x1FF, uint uid = 0, uint gid = 0)
     {
-        Mount mount = kernel.Mounts.GetAnonymousMount(kernel);
+        Mount mount = kernel.MountRegistry.GetAnonymousMount(kernel);
         var inode = new MemoryFile(mount.FileSystem, S.IFREG | permissions, uid, gid) { LinkCount = 0 };
         var dentry = new Dentry(mount.Root, name, inode);
         dentry.Unhash();

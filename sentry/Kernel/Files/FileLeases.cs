@@ -61,7 +61,7 @@ internal sealed partial class FileLeases
             return Errno.EINVAL;
         if (file is not InodeFile { Inode: { IsRegular: true } inode } || file is PathFile)
             return Errno.EINVAL;
-        if (task.Credentials.FsUid != inode.Uid && !task.Credentials.Has(Capability.CAP_LEASE))
+        if (task.Credentials.FsUid != inode.Uid && !task.Credentials.HasOver(inode.Uid, inode.Gid, Capability.CAP_LEASE))
             return Errno.EACCES;
         return inode.Leases.Change(task, descriptor, file, inode, type);
     }

@@ -146,6 +146,9 @@ public abstract partial class FileObject
     /// <summary>What <c>readlink /proc/self/fd/N</c> shows, e.g. <c>pipe:[17]</c> or a path.</summary>
     public abstract string Describe();
 
+    /// <summary>Lines of /proc/PID/fdinfo that only this kind of file has.</summary>
+    public virtual string DescribeDetails() => "";
+
     /// <summary>Where it can be waited for; null when it is always ready.</summary>
     public virtual WaitQueue? WaitQueue => null;
 

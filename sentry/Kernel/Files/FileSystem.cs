@@ -11,12 +11,14 @@ public abstract partial class FileSystem
     [Saved(2)] private ulong _device;
     [Saved(3)] private ulong _nextInode = 2;
     [Saved(4)] private string _source;
+    [Saved(80)] private bool _readOnly;
+    [Saved(81)] private UserNamespace? _owner;
 
     protected FileSystem(GuestKernel kernel, string source)
     {
         _kernel = kernel;
         _source = source;
-        _device = kernel.Mounts.NewAnonymousDevice();
+        _device = kernel.MountRegistry.NewAnonymousDevice();
     }
 
     public GuestKernel Kernel => _kernel;
@@ -26,6 +28,23 @@ public abstract partial class FileSystem
 
     /// <summary>The first column of /proc/mounts.</summary>
     public string Source => _source;
+
+    /// <summary>Nothing in it can be changed, by whichever mount.</summary>
+    public bool IsReadOnly
+    {
+        get => _readOnly;
+        set => _readOnly = value;
+    }
+
+    /// <summary>The user namespace whose root mounted it: whose capabilities count for it.</summary>
+    public UserNamespace Owner
+    {
+        get => _owner ?? _kernel.Namespaces.User;
+        set => _owner = value;
+    }
+
+    /// <summary>mount(2) with MS_REMOUNT, fsconfig(2): other options; EINVAL for those it does not know.</summary>
+    public virtual Errno Reconfigure(string options) => Errno.None;
 
     /// <summary>The file system's name in /proc/filesystems.</summary>
     public abstract string TypeName { get; }

@@ -23,6 +23,27 @@ public sealed partial class FileTable
     /// <summary>Slots that may be in use: descriptors are below this.</summary>
     public int Capacity => _slots.Length;
 
+    /// <summary>The highest descriptor in use; -1 when there is none.</summary>
+    public int Highest
+    {
+        get
+        {
+            int fd = _slots.Length - 1;
+            while (fd >= 0 && _slots[fd].File is null)
+                fd--;
+            return fd;
+        }
+    }
+
+    /// <summary>Free descriptors below a limit.</summary>
+    public int CountFree(int limit)
+    {
+        int used = 0;
+        for (int fd = 0; fd < Math.Min(limit, _slots.Length); fd++)
+            used += _slots[fd].File is null ? 0 : 1;
+        return Math.Max(0, limit - used);
+    }
+
     public void AddUser() => _users++;
 
     /// <summary>A task lets go of the table; the last one closes everything.</summary>

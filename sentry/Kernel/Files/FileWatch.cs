@@ -107,6 +107,23 @@ internal static class FileNotifier
         Tell(child, FileEvent.MoveSelf, 0, null, false);
     }
 
+    /// <summary>A file system is no longer mounted anywhere: its watches end.</summary>
+    internal static void OnUnmount(FileSystem fileSystem)
+    {
+        var seen = new HashSet<Inode>();
+        foreach (Task task in fileSystem.Kernel.Tasks.Values)
+        {
+            for (int fd = 0; fd < task.Files.Capacity; fd++)
+            {
+                foreach (InotifyWatch watch in (task.Files.Get(fd) as InotifyFile)?.Watches.Values.ToArray() ?? [])
+                {
+                    if (ReferenceEquals(watch.Inode.FileSystem, fileSystem) && seen.Add(watch.Inode))
+                        OnGone(watch.Inode, FileEvent.Unmount);
+                }
+            }
+        }
+    }
+
     /// <summary>Nothing leads to an inode any more.</summary>
     internal static void OnGone(Inode inode, uint lastEvent)
     {

@@ -39,6 +39,15 @@ public sealed partial class FsContext
         set => _workingDirectory = value;
     }
 
+    /// <summary>The same places in a copy of the tree of mounts.</summary>
+    internal void Relocate(Dictionary<Mount, Mount> copies)
+    {
+        if (copies.TryGetValue(_root.Mount, out Mount? root))
+            _root = new VfsPath(root, _root.Dentry);
+        if (copies.TryGetValue(_workingDirectory.Mount, out Mount? working))
+            _workingDirectory = new VfsPath(working, _workingDirectory.Dentry);
+    }
+
     /// <summary>A copy for fork.</summary>
     public FsContext Copy() => new() { _umask = _umask, _root = _root, _workingDirectory = _workingDirectory };
 }

@@ -177,6 +177,9 @@ public abstract partial class Inode
     /// <summary>Whether names once found may be kept as dentries; false where entries come and go by themselves (/proc).</summary>
     public virtual bool CachesNames => true;
 
+    /// <summary>Whether something can be mounted on it; not on what comes and goes with a process (/proc/PID/fd).</summary>
+    public virtual bool CanBeMountPoint => true;
+
     /// <summary>The entry of that name, or ENOENT. Never "." or "..".</summary>
     public virtual Result<Inode> Lookup(string name) => Errno.ENOTDIR;
 
@@ -333,16 +336,16 @@ public abstract partial class Inode
         bool onlyReads = (wanted & FileAccessMask.Write) == 0;
         if (IsDirectory)
         {
-            return credentials.Has(CapDacOverride) || (onlyReads && credentials.Has(CapDacReadSearch)) ? Errno.None : Errno.EACCES;
+            return credentials.HasOver(_uid, _gid, CapDacOverride) || (onlyReads && credentials.HasOver(_uid, _gid, CapDacReadSearch)) ? Errno.None : Errno.EACCES;
         }
 
-        if (wanted == FileAccessMask.Read && credentials.Has(CapDacReadSearch))
+        if (wanted == FileAccessMask.Read && credentials.HasOver(_uid, _gid, CapDacReadSearch))
             return Errno.None;
-        if (((wanted & FileAccessMask.Execute) == 0 || (_mode & 0x49) != 0) && credentials.Has(CapDacOverride))
+        if (((wanted & FileAccessMask.Execute) == 0 || (_mode & 0x49) != 0) && credentials.HasOver(_uid, _gid, CapDacOverride))
             return Errno.None;
         return Errno.EACCES;
     }
 
     /// <summary>Whether the caller owns the file or may act as if (CAP_FOWNER).</summary>
-    public bool IsOwner(Credentials credentials) => credentials.FsUid == _uid || credentials.Has(CapFowner);
+    public bool IsOwner(Credentials credentials) => credentials.FsUid == _uid || credentials.HasOver(_uid, _gid, CapFowner);
 }

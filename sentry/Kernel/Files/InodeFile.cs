@@ -60,7 +60,7 @@ public abstract partial class InodeFile : FileObject
 
 /// <summary>A description that only names a place (O_PATH).</summary>
 [Savable("path-file")]
-public sealed partial class PathFile : InodeFile
+public partial class PathFile : InodeFile
 {
     public PathFile(in VfsPath path, OpenFlags flags)
         : base(path, flags)

@@ -96,6 +96,14 @@ internal sealed partial class InotifyFile : FileObject
 
     public override string Describe() => "anon_inode:inotify";
 
+    public override string DescribeDetails()
+    {
+        var text = new System.Text.StringBuilder();
+        foreach (InotifyWatch watch in _watches.Values)
+            text.Append(System.Globalization.CultureInfo.InvariantCulture, $"inotify wd:{watch.Descriptor:x} ino:{watch.Inode.Number:x} sdev:{watch.Inode.FileSystem.Device:x} mask:{watch.Mask:x} ignored_mask:0 \n");
+        return text.ToString();
+    }
+
     public override Result<FileStatus> GetStatus() => AnonymousInode.Status;
 
     internal InotifyWatch? Find(Inode inode)

@@ -24,7 +24,7 @@ internal static class LockSyscalls
             request.l_whence = 0;
             request.l_start = held.Start;
             request.l_len = held.End == long.MaxValue ? 0 : held.End - held.Start;
-            request.l_pid = held.Process?.Pid ?? -1;
+            request.l_pid = held.Process is { } holder ? task.PidNamespace.ToLocal(holder.Pid) : -1;
         }
 
         return task.TryWrite(address, request) ? SyscallResult.Ok : Errno.EFAULT;

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Sentry.Kernel.Files;
 
 /// <summary>The MS_* flags of mount(2) that stay with a mount.</summary>
@@ -11,9 +9,11 @@ public enum MountFlags
     NoSuid = 2,
     NoDev = 4,
     NoExec = 8,
+    NoSymlinkFollow = 256,
     NoAtime = 1024,
     NoDirAtime = 2048,
     RelAtime = 1 << 21,
+    StrictAtime = 1 << 24,
 }
 
 /// <summary>A file system's tree, or a part of it (bind), as attached to a place.</summary>
@@ -27,16 +27,27 @@ public sealed partial class Mount
     [Saved(5)] private Dentry? _mountPoint;
     [Saved(6)] private MountFlags _flags;
     [Saved(7)] private List<Mount> _children = [];
+    [Saved(8)] private MountNamespace? _namespace;
+    [Saved(9)] private PeerGroup? _peers;
+    [Saved(10)] private PeerGroup? _master;
+    [Saved(11)] private bool _unbindable;
+    [Saved(12)] private ulong _uniqueId;
+    [Saved(13)] private bool _expiring;
 
-    internal Mount(int id, FileSystem fileSystem, Dentry root, MountFlags flags)
+    internal Mount(MountRegistry registry, FileSystem fileSystem, Dentry root, MountFlags flags)
     {
-        _id = id;
+        _id = registry.NewId();
+        _uniqueId = registry.NewUniqueId();
         _fileSystem = fileSystem;
         _root = root;
         _flags = flags;
     }
 
+    /// <summary>The first column of /proc/PID/mountinfo.</summary>
     public int Id => _id;
+
+    /// <summary>A number that no other mount ever has (STATX_MNT_ID_UNIQUE, statmount(2)).</summary>
+    public ulong UniqueId => _uniqueId;
 
     public FileSystem FileSystem => _fileSystem;
 
@@ -50,13 +61,32 @@ public sealed partial class Mount
 
     public List<Mount> Children => _children;
 
+    /// <summary>Where it is part of the tree; null for internal mounts and those attached nowhere.</summary>
+    public MountNamespace? Namespace => _namespace;
+
+    /// <summary>Those between whom mounts propagate, when it is shared (mount_namespaces(7)).</summary>
+    public PeerGroup? Peers => _peers;
+
+    /// <summary>Those from whom mounts come, when it is a slave.</summary>
+    public PeerGroup? Master => _master;
+
+    public bool IsUnbindable => _unbindable;
+
+    /// <summary>umount2(2) with MNT_EXPIRE asked for it once, and nobody has used it since.</summary>
+    internal bool IsExpiring
+    {
+        get => _expiring;
+        set => _expiring = value;
+    }
+
     public MountFlags Flags
     {
         get => _flags;
         set => _flags = value;
     }
 
-    public bool IsReadOnly => (_flags & MountFlags.ReadOnly) != 0;
+    /// <summary>The mount itself or the whole file system.</summary>
+    public bool IsReadOnly => (_flags & MountFlags.ReadOnly) != 0 || _fileSystem.IsReadOnly;
 
     /// <summary>The mount that covers a dentry of this mount, if any; the latest one.</summary>
     internal Mount? FindChild(Dentry mountPoint)
@@ -76,6 +106,7 @@ public sealed partial class Mount
         _mountPoint = mountPoint;
         parent._children.Add(this);
         mountPoint.AddMount();
+        SetNamespace(parent._namespace);
     }
 
     internal void Detach()
@@ -84,169 +115,146 @@ public sealed partial class Mount
         _mountPoint?.DropMount();
         _parent = null;
         _mountPoint = null;
-    }
-}
-
-/// <summary>A place: a dentry as seen through a mount (struct path).</summary>
-[Savable("path")]
-public partial struct VfsPath : IEquatable<VfsPath>
-{
-    [Saved(1)] private Mount? _mount;
-    [Saved(2)] private Dentry? _dentry;
-
-    public VfsPath(Mount mount, Dentry dentry)
-    {
-        _mount = mount;
-        _dentry = dentry;
+        SetNamespace(null);
     }
 
-    public readonly Mount Mount => _mount!;
-
-    public readonly Dentry Dentry => _dentry!;
-
-    public readonly Inode Inode => _dentry!.Inode;
-
-    /// <summary>False in a default value: there is no place.</summary>
-    public readonly bool IsSet => _dentry is not null;
-
-    /// <summary>The top of what is mounted here, when something is.</summary>
-    public readonly VfsPath CrossMounts()
+    /// <summary>For it and all below.</summary>
+    internal void SetNamespace(MountNamespace? owner)
     {
-        VfsPath at = this;
-        while (at.Dentry.IsMountPoint && at.Mount.FindChild(at.Dentry) is { } covering)
-            at = new VfsPath(covering, covering.Root);
-        return at;
+        foreach (Mount mount in Tree())
+            mount._namespace = owner;
     }
 
-    /// <summary>The directory above, across mounts, never above <paramref name="root"/>.</summary>
-    public readonly VfsPath Up(in VfsPath root)
+    /// <summary>It and all below, parents before children.</summary>
+    internal IEnumerable<Mount> Tree()
     {
-        VfsPath at = this;
-        for (; ; )
+        var left = new Stack<Mount>();
+        left.Push(this);
+        while (left.TryPop(out Mount? mount))
         {
-            if (at.Equals(root))
-                return at;
-            if (!ReferenceEquals(at.Dentry, at.Mount.Root))
-            {
-                return at.Dentry.Parent is { } parent ? new VfsPath(at.Mount, parent).CrossMounts() : at;
-            }
-
-            if (at.Mount.Parent is null)
-                return at;
-            at = new VfsPath(at.Mount.Parent, at.Mount.MountPoint!);
+            yield return mount;
+            for (int i = mount._children.Count - 1; i >= 0; i--)
+                left.Push(mount._children[i]);
         }
     }
 
-    /// <summary>The absolute path as seen from <paramref name="root"/> (d_path). <paramref name="reachable"/> is false when it is not below it.</summary>
-    public readonly string Format(in VfsPath root, out bool reachable)
+    // ---- propagation ---------------------------------------------------------------------------------------------
+
+    internal void JoinPeers(PeerGroup group)
     {
-        var names = new List<string>();
-        VfsPath at = this;
-        reachable = true;
-        while (!at.Equals(root))
-        {
-            if (ReferenceEquals(at.Dentry, at.Mount.Root))
-            {
-                if (at.Mount.Parent is null)
-                {
-                    reachable = false;
-                    break;
-                }
-
-                at = new VfsPath(at.Mount.Parent, at.Mount.MountPoint!);
-                continue;
-            }
-
-            names.Add(at.Dentry.Name);
-            if (at.Dentry.Parent is null)
-            {
-                // The root of a file system that is mounted nowhere shows its own name (memfd:x).
-                reachable = false;
-                break;
-            }
-
-            at = new VfsPath(at.Mount, at.Dentry.Parent);
-        }
-
-        if (names.Count == 0)
-            return "/";
-        var text = new StringBuilder();
-        for (int i = names.Count - 1; i >= 0; i--)
-            text.Append('/').Append(names[i]);
-        return text.ToString();
+        LeavePeers();
+        _peers = group;
+        _unbindable = false;
+        group.Members.Add(this);
     }
 
-    /// <summary>As <c>/proc/PID/fd</c> shows it: with " (deleted)" when the name is gone.</summary>
-    public readonly string Describe(in VfsPath root)
+    internal void BecomeSlave(PeerGroup? master)
     {
-        string text = Format(root, out _);
-        return Dentry.IsUnlinked ? text + " (deleted)" : text;
+        LeavePeers();
+        LeaveMaster();
+        _master = master;
+        master?.Slaves.Add(this);
     }
 
-    public readonly bool Equals(VfsPath other) => ReferenceEquals(_dentry, other._dentry) && ReferenceEquals(_mount, other._mount);
+    internal void MakeShared(MountRegistry registry)
+    {
+        if (_peers is null)
+            JoinPeers(new PeerGroup(registry.NewPeerGroupId()));
+    }
 
-    public override readonly bool Equals(object? obj) => obj is VfsPath other && Equals(other);
+    /// <summary>MS_SLAVE: of its peers, or of whom it was a slave before.</summary>
+    internal void MakeSlave()
+    {
+        if (_peers is not { } peers)
+            return;
+        if (peers.Members.Count > 1)
+            BecomeSlave(peers);
+        else
+            LeavePeers();
+    }
 
-    public override readonly int GetHashCode() => HashCode.Combine(_mount, _dentry);
+    internal void MakePrivate(bool unbindable)
+    {
+        LeavePeers();
+        LeaveMaster();
+        _unbindable = unbindable;
+    }
+
+    /// <summary>It ends: nothing propagates to it any more.</summary>
+    internal void LeaveGroups()
+    {
+        LeavePeers();
+        LeaveMaster();
+    }
+
+    private void LeavePeers()
+    {
+        if (_peers is not { } peers)
+            return;
+        _peers = null;
+        peers.Members.Remove(this);
+        if (peers.Members.Count > 0)
+            return;
+
+        // Slaves of a group that is gone belong to whom the group was a slave of.
+        foreach (Mount slave in peers.Slaves.ToArray())
+            slave.BecomeSlave(_master);
+    }
+
+    private void LeaveMaster()
+    {
+        _master?.Slaves.Remove(this);
+        _master = null;
+    }
 }
 
-/// <summary>All mounts of the sandbox (mount_namespaces(7); there is one).</summary>
-[Savable("mount-namespace")]
-public sealed partial class MountNamespace
+/// <summary>Mounts between which mounting and unmounting propagates (mount_namespaces(7), "Shared subtrees").</summary>
+[Savable("mount-peers")]
+public sealed partial class PeerGroup
 {
-    [Saved(1)] private Mount? _root;
-    [Saved(2)] private int _nextId = 20;
-    [Saved(3)] private uint _nextDevice = 1;
+    [Saved(1)] private int _id;
+    [Saved(2)] private List<Mount> _members = [];
+    [Saved(3)] private List<Mount> _slaves = [];
+
+    internal PeerGroup(int id) => _id = id;
+
+    /// <summary>The number in <c>shared:N</c>.</summary>
+    public int Id => _id;
+
+    internal List<Mount> Members => _members;
+
+    /// <summary>Mounts that follow the group.</summary>
+    internal List<Mount> Slaves => _slaves;
+}
+
+/// <summary>What all mounts of the sandbox share: their numbers, and the home of files without a name.</summary>
+[Savable("mount-registry")]
+public sealed partial class MountRegistry
+{
+    [Saved(1)] private int _nextId = 20;
+    [Saved(2)] private uint _nextDevice = 1;
+    [Saved(3)] private int _nextPeerGroup = 1;
     [Saved(4)] private AnonymousFileSystem? _anonymous;
     [Saved(5)] private Mount? _anonymousMount;
 
-    public MountNamespace()
+    /// <summary>Above every <see cref="Mount.Id"/>, so that the two cannot be mistaken.</summary>
+    [Saved(6)] private ulong _nextUniqueId = 1UL << 31;
+
+    public MountRegistry()
     {
     }
 
-    /// <summary>What is at "/"; set by <see cref="SetRoot"/>.</summary>
-    public Mount RootMount => _root ?? throw new InvalidOperationException("nothing is mounted at /");
+    internal int NewId() => _nextId++;
 
-    public bool HasRoot => _root is not null;
+    internal ulong NewUniqueId() => ++_nextUniqueId;
 
-    /// <summary>The place "/".</summary>
-    public VfsPath Root => new(RootMount, RootMount.Root);
+    internal int NewPeerGroupId() => _nextPeerGroup++;
 
     /// <summary>A device number for a file system without a device: major 0.</summary>
     public ulong NewAnonymousDevice() => DeviceNumber.Make(0, ++_nextDevice);
 
-    /// <summary>Mounts the first file system.</summary>
-    public Mount SetRoot(FileSystem fileSystem, Dentry root, MountFlags flags = MountFlags.None) =>
-        _root = new Mount(_nextId++, fileSystem, root, flags);
-
-    /// <summary>pivot_root(2): another mount becomes "/".</summary>
-    internal void ReplaceRoot(Mount root) => _root = root;
-
-    /// <summary>Mounts a tree on a place.</summary>
-    public Mount Attach(FileSystem fileSystem, Dentry root, in VfsPath at, MountFlags flags = MountFlags.None)
-    {
-        var mount = new Mount(_nextId++, fileSystem, root, flags);
-        mount.Attach(at.Mount, at.Dentry);
-        return mount;
-    }
-
-    /// <summary>All mounts, parents before children.</summary>
-    public IEnumerable<Mount> All()
-    {
-        if (_root is null)
-            yield break;
-        var left = new Stack<Mount>();
-        left.Push(_root);
-        while (left.TryPop(out Mount? mount))
-        {
-            yield return mount;
-            for (int i = mount.Children.Count - 1; i >= 0; i--)
-                left.Push(mount.Children[i]);
-        }
-    }
-
     /// <summary>A mount that is attached nowhere, for files of the kernel's own.</summary>
-    internal Mount MakeInternal(FileSystem fileSystem, Dentry root) => new(_nextId++, fileSystem, root, MountFlags.None);
+    internal Mount MakeInternal(FileSystem fileSystem, Dentry root) => new(this, fileSystem, root, MountFlags.None);
 
     /// <summary>The home of files without a name in the tree (memfd, shared anonymous memory).</summary>
     internal Mount GetAnonymousMount(GuestKernel kernel)
@@ -254,7 +262,7 @@ public sealed partial class MountNamespace
         if (_anonymousMount is null)
         {
             _anonymous = new AnonymousFileSystem(kernel);
-            _anonymousMount = new Mount(_nextId++, _anonymous, new Dentry(new MemoryDirectory(_anonymous, S.IFDIR | 0x1FF, 0, 0)), MountFlags.None);
+            _anonymousMount = MakeInternal(_anonymous, new Dentry(new MemoryDirectory(_anonymous, S.IFDIR | 0x1FF, 0, 0)));
         }
 
         return _anonymousMount;

@@ -1,167 +1,232 @@
 namespace Sentry.Kernel.Files;
 
-/// <summary>Makes file systems for mount(2). Filled by the file systems when the sentry starts; no part of a sandbox's state.</summary>
-public static class FileSystemTypes
-{
-    private static readonly SortedDictionary<string, Func<GuestKernel, string, string, Result<Dentry>>> Types = new(StringComparer.Ordinal);
-
-    /// <summary>Names for /proc/filesystems.</summary>
-    public static IEnumerable<string> Names => Types.Keys;
-
-    /// <summary><paramref name="make"/> gets the kernel, the source and the options and gives the root.</summary>
-    public static void Register(string name, Func<GuestKernel, string, string, Result<Dentry>> make) => Types[name] = make;
-
-    internal static Result<Dentry> Make(GuestKernel kernel, string name, string source, string options) =>
-        Types.TryGetValue(name, out Func<GuestKernel, string, string, Result<Dentry>>? make) ? make(kernel, source, options) : Errno.ENODEV;
-}
-
-/// <summary>System calls that tell about file systems as such: sysfs, ustat.</summary>
-internal static class FileSystemSyscalls
-{
-    /// <summary>sysfs(2): names and indices of the known types.</summary>
-    internal static SyscallResult Sysfs(Task task, in SyscallArgs args)
-    {
-        string[] names = [.. FileSystemTypes.Names];
-        switch (args.I0)
-        {
-            case 1:
-                if (!task.Memory.ReadPath(args.A1).TryGet(out string? wanted, out Errno error))
-                    return error;
-                int index = Array.IndexOf(names, wanted);
-                return index < 0 ? Errno.EINVAL : index;
-            case 2:
-                if ((uint)args.A1 >= (uint)names.Length)
-                    return Errno.EINVAL;
-                return task.Memory.TryWriteAll(args.A2, System.Text.Encoding.Latin1.GetBytes(names[args.I1] + "\0")) ? SyscallResult.Ok : Errno.EFAULT;
-            case 3:
-                return names.Length;
-            default:
-                return Errno.EINVAL;
-        }
-    }
-
-    /// <summary>ustat(2): free blocks and inodes of a mounted device.</summary>
-    internal static SyscallResult Ustat(Task task, in SyscallArgs args)
-    {
-        const int size = 32;
-        foreach (Mount mount in task.Kernel.Mounts.All())
-        {
-            if ((uint)mount.FileSystem.Device != (uint)args.A0)
-                continue;
-            FileSystemStatus status = mount.FileSystem.GetStatus();
-            Span<byte> bytes = stackalloc byte[size];
-            bytes.Clear();
-            System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(bytes, (int)Math.Min(int.MaxValue, status.FreeBlocks));
-            System.Buffers.Binary.BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], status.FreeFiles);
-            return task.Memory.TryWriteAll(args.A1, bytes) ? SyscallResult.Ok : Errno.EFAULT;
-        }
-
-        return Errno.EINVAL;
-    }
-}
-
 /// <summary>The bodies of mount, umount2 and pivot_root.</summary>
 internal static class MountSyscalls
 {
-    private const ulong Remount = 32, Bind = 4096, Move = 8192, Recursive = 16384, Propagation = (1 << 17) | (1 << 18) | (1 << 19) | (1 << 20);
-    private const MountFlags Kept = MountFlags.ReadOnly | MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.NoAtime | MountFlags.NoDirAtime | MountFlags.RelAtime;
+    private const ulong Remount = 32, Bind = 4096, Move = 8192, Recursive = 16384, Silent = 32768, Unbindable = 1 << 17, Private = 1 << 18, Slave = 1 << 19, Shared = 1 << 20,
+        Propagation = Unbindable | Private | Slave | Shared;
+
+    internal const MountFlags Kept = MountFlags.ReadOnly | MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.NoAtime | MountFlags.NoDirAtime | MountFlags.RelAtime
+        | MountFlags.StrictAtime | MountFlags.NoSymlinkFollow;
+
+    /// <summary>Whether the caller may change its tree of mounts.</summary>
+    internal static bool MayMount(Task task) => task.Credentials.HasIn(task.Mounts.Owner, Capability.CAP_SYS_ADMIN);
+
+    internal static bool IsOwn(Task task, Mount mount) => ReferenceEquals(mount.Namespace, task.Mounts);
+
+    internal static bool IsMountRoot(in VfsPath place) => ReferenceEquals(place.Dentry, place.Mount.Root);
 
     internal static SyscallResult Mount(Task task, in SyscallArgs args)
     {
-        if (!task.Credentials.Has(Capability.CAP_SYS_ADMIN))
-            return Errno.EPERM;
         ulong flags = args.A3;
         if ((flags & 0xFFFF0000) == 0xC0ED0000)
             flags &= 0xFFFF;
         Errno error;
-        if (!task.Memory.ReadPath(args.A1).TryGet(out string? path, out error) || !PathWalker.Walk(task, path).TryGet(out VfsPath place, out error))
-            return error;
         string? source = "none", type = "", options = "";
-        if ((args.A0 != 0 && !task.Memory.ReadPath(args.A0).TryGet(out source, out error))
-            || (args.A2 != 0 && !task.Memory.ReadPath(args.A2).TryGet(out type, out error))
-            || (args.A4 != 0 && (flags & (Bind | Move | Propagation)) == 0 && !task.Memory.ReadPath(args.A4).TryGet(out options, out error)))
+        if ((args.A2 != 0 && !task.Memory.ReadPath(args.A2).TryGet(out type, out error)) || (args.A0 != 0 && !task.Memory.ReadPath(args.A0).TryGet(out source, out error))
+            || (args.A4 != 0 && (flags & (Bind | Move | Propagation)) == 0 && !task.Memory.ReadPath(args.A4).TryGet(out options, out error))
+            || !task.Memory.ReadPath(args.A1).TryGet(out string? path, out error) || !PathWalker.Walk(task, path).TryGet(out VfsPath place, out error))
             return error;
-        var kept = (MountFlags)flags & Kept;
+        if (!MayMount(task))
+            return Errno.EPERM;
+        MountFlags kept = Normalize((MountFlags)flags & Kept);
+        if ((flags & (Remount | Bind)) == (Remount | Bind))
+            return ChangeFlags(task, place, kept);
         if ((flags & Remount) != 0)
-        {
-            if (!ReferenceEquals(place.Dentry, place.Mount.Root))
-                return Errno.EINVAL;
-            place.Mount.Flags = kept;
-            return SyscallResult.Ok;
-        }
-
+            return RemountFileSystem(task, place, kept, options);
         if ((flags & Bind) != 0)
             return BindMount(task, source, place, (flags & Recursive) != 0);
         if ((flags & Propagation) != 0)
-            return ReferenceEquals(place.Dentry, place.Mount.Root) ? SyscallResult.Ok : Errno.EINVAL;
+            return SetPropagation(task, place, flags & Propagation, flags & ~(Propagation | Recursive | Silent), (flags & Recursive) != 0);
         if ((flags & Move) != 0)
-            return MoveMount(task, source, place);
-        if (!FileSystemTypes.Make(task.Kernel, type, source, options).TryGet(out Dentry? root, out error))
+            return PathWalker.Walk(task, source).TryGet(out VfsPath from, out error) ? MoveMount(task, from, place) : error;
+        if (type.Length == 0 || args.A2 == 0)
+            return Errno.EINVAL;
+        if (!IsOwn(task, place.Mount))
+            return Errno.EINVAL;
+        if (!FileSystemTypes.Make(task, type, source, options).TryGet(out Dentry? root, out error))
             return error;
-        if (!place.Inode.IsDirectory)
+        if (!place.Inode.IsDirectory && root.Inode.IsDirectory)
             return Errno.ENOTDIR;
-        task.Kernel.Mounts.Attach(root.Inode.FileSystem, root, place, kept);
-        return SyscallResult.Ok;
+        return AttachNew(task, new Mount(task.Kernel.MountRegistry, root.Inode.FileSystem, root, kept), place);
     }
 
-    private static SyscallResult BindMount(Task task, string source, in VfsPath place, bool recursive)
+    /// <summary>relatime is what a mount has unless something else was asked for.</summary>
+    internal static MountFlags Normalize(MountFlags flags)
     {
+        if ((flags & MountFlags.StrictAtime) != 0)
+            return flags & ~(MountFlags.RelAtime | MountFlags.NoAtime);
+        return (flags & MountFlags.NoAtime) != 0 ? flags & ~MountFlags.RelAtime : flags | MountFlags.RelAtime;
+    }
+
+    /// <summary>Attaches a tree of mounts at the top of what is at a place.</summary>
+    internal static Errno AttachNew(Task task, Mount tree, in VfsPath place)
+    {
+        if (!place.Inode.CanBeMountPoint || place.Dentry.IsUnlinked)
+            return Errno.ENOENT;
+        if (!IsOwn(task, place.Mount))
+            return Errno.EINVAL;
+        MountTrees.Attach(tree, place.Mount, place.Dentry, task.Kernel.MountRegistry);
+        return Errno.None;
+    }
+
+    private static Errno ChangeFlags(Task task, in VfsPath place, MountFlags flags)
+    {
+        if (!IsMountRoot(place) || !IsOwn(task, place.Mount))
+            return Errno.EINVAL;
+        if (!MayChangeFlags(task, place.Mount, flags))
+            return Errno.EPERM;
+        place.Mount.Flags = flags;
+        return Errno.None;
+    }
+
+    /// <summary>In a user namespace that does not own the file system, restrictions stay (mount_namespaces(7), "Restrictions on mount namespaces").</summary>
+    internal static bool MayChangeFlags(Task task, Mount mount, MountFlags flags)
+    {
+        const MountFlags locked = MountFlags.ReadOnly | MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec;
+        return task.Credentials.Has(Capability.CAP_SYS_ADMIN) || ReferenceEquals(mount.FileSystem.Owner, task.Mounts.Owner) || (mount.Flags & locked & ~flags) == 0;
+    }
+
+    private static Errno RemountFileSystem(Task task, in VfsPath place, MountFlags flags, string options)
+    {
+        if (!IsMountRoot(place) || !IsOwn(task, place.Mount))
+            return Errno.EINVAL;
+        FileSystem fileSystem = place.Mount.FileSystem;
+        if (!task.Credentials.HasIn(fileSystem.Owner, Capability.CAP_SYS_ADMIN))
+            return Errno.EPERM;
+        bool readOnly = (flags & MountFlags.ReadOnly) != 0;
+        if (readOnly && !fileSystem.IsReadOnly && HasWriters(task.Kernel, fileSystem))
+            return Errno.EBUSY;
+        Errno error = fileSystem.Reconfigure(options);
+        if (error != Errno.None)
+            return error;
+        fileSystem.IsReadOnly = readOnly;
+        place.Mount.Flags = flags;
+        return Errno.None;
+    }
+
+    internal static bool HasWriters(GuestKernel kernel, FileSystem fileSystem) => AnyFile(kernel, file => file.CanWrite && ReferenceEquals(file.Inode.FileSystem, fileSystem));
+
+    private static Errno BindMount(Task task, string source, in VfsPath place, bool recursive)
+    {
+        if (source.Length == 0)
+            return Errno.EINVAL;
         if (!PathWalker.Walk(task, source).TryGet(out VfsPath from, out Errno error))
             return error;
+        if (!CloneTree(task, from, recursive).TryGet(out Mount? tree, out error))
+            return error;
         if (from.Inode.IsDirectory != place.Inode.IsDirectory)
+        {
+            Abandon(tree);
             return Errno.ENOTDIR;
-        Mount made = task.Kernel.Mounts.Attach(from.Mount.FileSystem, from.Dentry, place, from.Mount.Flags);
-        if (recursive)
-            CopyChildren(task.Kernel.Mounts, from.Mount, from.Dentry, made);
-        return SyscallResult.Ok;
+        }
+
+        error = AttachNew(task, tree, place);
+        if (error != Errno.None)
+            Abandon(tree);
+        return error;
     }
 
-    private static void CopyChildren(MountNamespace mounts, Mount from, Dentry below, Mount to)
+    /// <summary>A detached copy of what is at a place, as a bind mount or open_tree(2) makes it.</summary>
+    internal static Result<Mount> CloneTree(Task task, in VfsPath from, bool recursive)
     {
-        foreach (Mount child in from.Children.ToArray())
+        bool mayCopy = IsOwn(task, from.Mount) || from.Mount.Namespace is null || from.Mount.FileSystem is NamespaceFileSystem;
+        if (!mayCopy || MountTrees.Copy(from.Mount, from.Dentry, task.Kernel.MountRegistry, recursive) is not { } tree)
+            return Errno.EINVAL;
+        return tree;
+    }
+
+    /// <summary>A detached tree ends.</summary>
+    internal static void Abandon(Mount tree)
+    {
+        foreach (Mount mount in tree.Tree())
+            mount.LeaveGroups();
+    }
+
+    private static Errno SetPropagation(Task task, in VfsPath place, ulong kind, ulong rest, bool recursive)
+    {
+        if (!IsMountRoot(place) || rest != 0 || System.Numerics.BitOperations.PopCount(kind) != 1)
+            return Errno.EINVAL;
+        if (!IsOwn(task, place.Mount))
+            return Errno.EINVAL;
+        foreach (Mount mount in recursive ? place.Mount.Tree().ToArray() : [place.Mount])
+            ChangePropagation(mount, kind, task.Kernel.MountRegistry);
+        return Errno.None;
+    }
+
+    /// <summary>One of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE.</summary>
+    internal static void ChangePropagation(Mount mount, ulong kind, MountRegistry registry)
+    {
+        switch (kind)
         {
-            if (ReferenceEquals(child, to) || !below.IsAncestorOf(child.MountPoint!))
-                continue;
-            Mount copy = mounts.Attach(child.FileSystem, child.Root, new VfsPath(to, child.MountPoint!), child.Flags);
-            CopyChildren(mounts, child, child.Root, copy);
+            case Shared:
+                mount.MakeShared(registry);
+                break;
+            case Slave:
+                mount.MakeSlave();
+                break;
+            default:
+                mount.MakePrivate(kind == Unbindable);
+                break;
         }
     }
 
-    private static SyscallResult MoveMount(Task task, string source, in VfsPath place)
+    internal static bool IsPropagation(ulong kind) => kind is Shared or Slave or Private or Unbindable;
+
+    /// <summary>MS_MOVE, and move_mount(2) of an attached mount.</summary>
+    internal static Errno MoveMount(Task task, in VfsPath from, in VfsPath place)
     {
-        if (!PathWalker.Walk(task, source).TryGet(out VfsPath from, out Errno error))
-            return error;
-        if (!ReferenceEquals(from.Dentry, from.Mount.Root) || from.Mount.Parent is null)
+        if (!IsMountRoot(from) || from.Mount.Parent is not { } parent || !IsOwn(task, from.Mount) || !IsOwn(task, place.Mount) || parent.Peers is not null)
             return Errno.EINVAL;
         if (from.Inode.IsDirectory != place.Inode.IsDirectory)
-            return Errno.ENOTDIR;
+            return Errno.EINVAL;
+        if (place.Mount.Peers is not null && MountTrees.HasUnbindable(from.Mount))
+            return Errno.EINVAL;
         for (Mount? above = place.Mount; above is not null; above = above.Parent)
         {
             if (ReferenceEquals(above, from.Mount))
                 return Errno.ELOOP;
         }
 
+        if (!place.Inode.CanBeMountPoint)
+            return Errno.ENOENT;
         from.Mount.Detach();
-        from.Mount.Attach(place.Mount, place.Dentry);
-        return SyscallResult.Ok;
+        MountTrees.Attach(from.Mount, place.Mount, place.Dentry, task.Kernel.MountRegistry);
+        return Errno.None;
     }
 
     internal static SyscallResult Umount2(Task task, in SyscallArgs args)
     {
         const int Force = 1, Detach = 2, Expire = 4, NoFollow = 8;
-        if ((args.I1 & ~(Force | Detach | Expire | NoFollow)) != 0)
+        int flags = args.I1;
+        if ((flags & ~(Force | Detach | Expire | NoFollow)) != 0)
             return Errno.EINVAL;
-        if (!task.Credentials.Has(Capability.CAP_SYS_ADMIN))
-            return Errno.EPERM;
-        WalkFlags walk = (args.I1 & NoFollow) != 0 ? WalkFlags.NoFollow : WalkFlags.None;
+        WalkFlags walk = (flags & NoFollow) != 0 ? WalkFlags.NoFollow : WalkFlags.None;
         if (!task.Memory.ReadPath(args.A0).TryGet(out string? path, out Errno error) || !PathWalker.Walk(task, path, walk).TryGet(out VfsPath place, out error))
             return error;
+        if (!MayMount(task))
+            return Errno.EPERM;
         Mount mount = place.Mount;
-        if (!ReferenceEquals(place.Dentry, mount.Root) || mount.Parent is null)
+        if (!IsMountRoot(place) || !IsOwn(task, mount))
             return Errno.EINVAL;
-        if ((args.I1 & Detach) == 0 && (mount.Children.Count > 0 || IsInUse(task.Kernel, mount)))
+        if ((flags & Expire) != 0)
+        {
+            if ((flags & (Force | Detach)) != 0)
+                return Errno.EINVAL;
+            if (mount.Children.Count > 0 || IsInUse(task.Kernel, mount))
+                return Errno.EBUSY;
+            if (!mount.IsExpiring)
+            {
+                mount.IsExpiring = true;
+                return Errno.EAGAIN;
+            }
+        }
+
+        if (mount.Parent is null)
+            return Errno.EINVAL;
+        if ((flags & Detach) == 0 && (mount.Children.Count > 0 || IsInUse(task.Kernel, mount)))
             return Errno.EBUSY;
-        mount.Detach();
+        MountTrees.Detach(mount, task.Kernel);
         return SyscallResult.Ok;
     }
 
@@ -169,11 +234,23 @@ internal static class MountSyscalls
     {
         foreach (Task task in kernel.Tasks.Values)
         {
-            if (ReferenceEquals(task.Fs.Root.Mount, mount) || ReferenceEquals(task.Fs.WorkingDirectory.Mount, mount))
+            if (ReferenceEquals(task.Fs.Root.Mount, mount) || ReferenceEquals(task.Fs.WorkingDirectory.Mount, mount) || ReferenceEquals(task.Memory.Program?.Path.Mount, mount))
                 return true;
+        }
+
+        return AnyFile(kernel, file => ReferenceEquals(file.Path.Mount, mount));
+    }
+
+    private static bool AnyFile(GuestKernel kernel, Func<InodeFile, bool> predicate)
+    {
+        var seen = new HashSet<FileTable>();
+        foreach (Task task in kernel.Tasks.Values)
+        {
+            if (!seen.Add(task.Files))
+                continue;
             for (int fd = 0; fd < task.Files.Capacity; fd++)
             {
-                if (task.Files.Get(fd) is InodeFile file && ReferenceEquals(file.Path.Mount, mount))
+                if (task.Files.Get(fd) is InodeFile file && predicate(file))
                     return true;
             }
         }
@@ -183,18 +260,24 @@ internal static class MountSyscalls
 
     internal static SyscallResult PivotRoot(Task task, in SyscallArgs args)
     {
-        if (!task.Credentials.Has(Capability.CAP_SYS_ADMIN))
-            return Errno.EPERM;
         Errno error;
+        if (!MayMount(task))
+            return Errno.EPERM;
         if (!task.Memory.ReadPath(args.A0).TryGet(out string? newPath, out error) || !PathWalker.Walk(task, newPath, WalkFlags.MustBeDirectory).TryGet(out VfsPath newRoot, out error)
             || !task.Memory.ReadPath(args.A1).TryGet(out string? oldPath, out error) || !PathWalker.Walk(task, oldPath, WalkFlags.MustBeDirectory).TryGet(out VfsPath putOld, out error))
             return error;
         VfsPath root = task.Fs.Root;
         Mount old = root.Mount;
-        if (!ReferenceEquals(root.Dentry, old.Root) || !ReferenceEquals(newRoot.Dentry, newRoot.Mount.Root) || newRoot.Mount.Parent is null)
+        if (newRoot.Mount.Parent?.Peers is not null || old.Parent?.Peers is not null || putOld.Mount.Peers is not null)
             return Errno.EINVAL;
+        if (!IsOwn(task, old) || !IsOwn(task, newRoot.Mount))
+            return Errno.EINVAL;
+        if (newRoot.Dentry.IsUnlinked)
+            return Errno.ENOENT;
         if (ReferenceEquals(newRoot.Mount, old) || ReferenceEquals(putOld.Mount, old))
             return Errno.EBUSY;
+        if (!IsMountRoot(root) || !IsMountRoot(newRoot) || newRoot.Mount.Parent is null || !IsBelow(putOld, newRoot))
+            return Errno.EINVAL;
         Mount? above = old.Parent;
         Dentry? point = old.MountPoint;
         newRoot.Mount.Detach();
@@ -202,7 +285,7 @@ internal static class MountSyscalls
         if (above is not null)
             newRoot.Mount.Attach(above, point!);
         else
-            task.Kernel.Mounts.ReplaceRoot(newRoot.Mount);
+            task.Mounts.ReplaceRoot(newRoot.Mount);
         old.Attach(putOld.Mount, putOld.Dentry);
         foreach (Task other in task.Kernel.Tasks.Values)
         {
@@ -213,5 +296,12 @@ internal static class MountSyscalls
         }
 
         return SyscallResult.Ok;
+    }
+
+    /// <summary>Whether a place is another or below it.</summary>
+    private static bool IsBelow(in VfsPath place, in VfsPath top)
+    {
+        place.Format(top, out bool reachable);
+        return reachable;
     }
 }

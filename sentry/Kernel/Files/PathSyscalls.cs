@@ -232,7 +232,7 @@ internal static class PathSyscalls
     {
         if (!WalkDirectory(task, args.A0).TryGet(out VfsPath place, out Errno error))
             return error;
-        if (!task.Credentials.Has(Capability.CAP_SYS_CHROOT))
+        if (!task.Credentials.HasOwn(Capability.CAP_SYS_CHROOT))
             return Errno.EPERM;
         task.Fs.Root = place;
         return SyscallResult.Ok;

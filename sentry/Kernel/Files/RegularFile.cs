@@ -85,7 +85,7 @@ public sealed partial class RegularFile : InodeFile
         {
             _file.TouchModified();
             _file.DropCapabilities();
-            if ((_file.Mode & (S.ISUID | S.ISGID)) != 0 && caller is not null && !caller.Credentials.Has(CapFsetid))
+            if ((_file.Mode & (S.ISUID | S.ISGID)) != 0 && caller is not null && !caller.Credentials.HasOver(_file.Uid, _file.Gid, CapFsetid))
                 _file.DropPrivilegeBits();
         }
 

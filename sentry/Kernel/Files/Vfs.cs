@@ -397,7 +397,7 @@ public static class Vfs
             return Errno.EPERM;
         if (inode.IsSymlink)
             return Errno.EOPNOTSUPP;
-        if ((permissions & S.ISGID) != 0 && !task.Credentials.InGroup(inode.Gid) && !task.Credentials.Has(CapFsetid))
+        if ((permissions & S.ISGID) != 0 && !task.Credentials.InGroup(inode.Gid) && !task.Credentials.HasOver(inode.Uid, inode.Gid, CapFsetid))
             permissions &= ~S.ISGID;
         return NotifyAttribute(place, inode.SetAttributes(new AttributeChange { Permissions = permissions }));
     }
@@ -409,7 +409,7 @@ public static class Vfs
         Credentials credentials = task.Credentials;
         if (place.Mount.IsReadOnly)
             return Errno.EROFS;
-        bool mayChown = credentials.Has(CapChown);
+        bool mayChown = credentials.HasOver(inode.Uid, inode.Gid, CapChown);
         if (uid != uint.MaxValue && !mayChown && (credentials.FsUid != inode.Uid || uid != inode.Uid))
             return Errno.EPERM;
         if (gid != uint.MaxValue && !mayChown && (credentials.FsUid != inode.Uid || (gid != inode.Gid && !credentials.InGroup(gid))))

@@ -193,7 +193,7 @@ internal static class XattrSyscalls
             return error;
         Credentials credentials = task.Credentials;
         if (name == ExtendedAttributes.CapabilityName)
-            return credentials.Has(Capability.CAP_SETFCAP) ? Errno.None : Errno.EPERM;
+            return credentials.HasOver(inode.Uid, inode.Gid, Capability.CAP_SETFCAP) ? Errno.None : Errno.EPERM;
         if (!name.StartsWith("user.", StringComparison.Ordinal))
             return credentials.Has(Capability.CAP_SYS_ADMIN) ? Errno.None : Errno.EPERM;
         if (!inode.IsRegular && (!inode.IsDirectory || ((inode.Mode & S.ISVTX) != 0 && !inode.IsOwner(credentials))))

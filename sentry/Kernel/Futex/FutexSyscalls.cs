@@ -188,7 +188,7 @@ internal static class FutexSyscalls
     internal static SyscallResult GetRobustList(Task task, in SyscallArgs args)
     {
         Task? target = task;
-        if (args.I0 != 0 && !task.Kernel.Tasks.TryGetValue(args.I0, out target))
+        if (args.I0 != 0 && !task.Kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(args.I0), out target))
             return Errno.ESRCH;
         if (!PtraceAccess.MayRead(task, target))
             return Errno.EPERM;

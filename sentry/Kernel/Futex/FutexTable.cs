@@ -159,7 +159,7 @@ internal sealed class FutexTable
                 return true;
             }
 
-            if ((word & TidMask) != (uint)task.Tid)
+            if ((word & TidMask) != (uint)task.OwnTid)
                 return true;
             if (!task.Memory.Space.TryCompareExchange32(task.Thread, address, word, (word & Waiters) | OwnerDied, out uint found))
                 return false;

@@ -14,16 +14,16 @@ internal static class PriorityInheritance
         for (; ; )
         {
             uint owner = word & FutexTable.TidMask;
-            if (owner == (uint)task.Tid)
+            if (owner == (uint)task.OwnTid)
                 return Errno.EDEADLK;
             uint desired = owner == 0
-                ? (uint)task.Tid | (word & FutexTable.OwnerDied) | (table.Find(key) is null ? 0 : FutexTable.Waiters)
+                ? (uint)task.OwnTid | (word & FutexTable.OwnerDied) | (table.Find(key) is null ? 0 : FutexTable.Waiters)
                 : word | FutexTable.Waiters;
             if (owner != 0)
             {
                 if (tryOnly)
                     return Errno.EAGAIN;
-                if (!task.Kernel.Tasks.ContainsKey((int)owner))
+                if (!task.Kernel.Tasks.ContainsKey(task.PidNamespace.ToKernel((int)owner)))
                     return Errno.ESRCH;
             }
 
@@ -52,7 +52,7 @@ internal static class PriorityInheritance
         FutexTable table = task.Kernel.Futexes;
         if (!space.TryRead32(address, out uint word))
             return Errno.EFAULT;
-        if ((word & FutexTable.TidMask) != (uint)task.Tid)
+        if ((word & FutexTable.TidMask) != (uint)task.OwnTid)
             return Errno.EPERM;
         FutexQueue? queue = table.Find(FutexTable.KeyOf(task.Memory, address, isPrivate));
         for (; ; )
@@ -62,7 +62,7 @@ internal static class PriorityInheritance
                 return Errno.EFAULT;
             if (found == word)
                 break;
-            if ((found & FutexTable.TidMask) != (uint)task.Tid)
+            if ((found & FutexTable.TidMask) != (uint)task.OwnTid)
                 return Errno.EPERM;
             word = found;
         }
@@ -81,5 +81,5 @@ internal static class PriorityInheritance
             queue.WakeUp(1, FutexTable.AnyBit);
     }
 
-    private static uint Successor(FutexQueue queue) => (uint)queue.First.Task.Tid | (queue.Count > 1 ? FutexTable.Waiters : 0);
+    private static uint Successor(FutexQueue queue) => (uint)queue.First.Task.OwnTid | (queue.Count > 1 ? FutexTable.Waiters : 0);
 }

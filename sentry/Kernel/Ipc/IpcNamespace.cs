@@ -2,7 +2,7 @@ namespace Sentry.Kernel.Ipc;
 
 /// <summary>The System V objects and message queues that tasks see (ipc_namespaces(7)).</summary>
 [Savable("ipc-namespace")]
-public sealed partial class IpcNamespace
+public sealed partial class IpcNamespace : Namespace
 {
     [Saved(1)] private IpcIds _segments = new(4096);
     [Saved(2)] private IpcIds _semaphores = new(32000);
@@ -15,9 +15,12 @@ public sealed partial class IpcNamespace
     [Saved(9)] private int _semaphoreLimit = 1024000000;
     [Saved(10)] private int _operationLimit = 500;
 
-    public IpcNamespace()
+    internal IpcNamespace(GuestKernel kernel, UserNamespace owner)
+        : base(kernel, owner)
     {
     }
+
+    public override NamespaceKinds Kind => NamespaceKinds.Ipc;
 
     internal IpcIds Segments => _segments;
 
@@ -131,7 +134,7 @@ public sealed partial class IpcNamespace
     internal Mount GetMqueueMount(GuestKernel kernel)
     {
         Dentry root = GetMqueueRoot(kernel);
-        return _mqueueMount ??= kernel.Mounts.MakeInternal(root.Inode.FileSystem, root);
+        return _mqueueMount ??= kernel.MountRegistry.MakeInternal(root.Inode.FileSystem, root);
     }
 
     /// <summary>What a user's queues take of RLIMIT_MSGQUEUE.</summary>

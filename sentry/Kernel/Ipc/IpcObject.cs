@@ -84,20 +84,21 @@ internal abstract partial class IpcObject
     }
 
     /// <summary>The check of sysvipc(7): <paramref name="wanted"/> holds the same bits for owner, group and others.</summary>
-    internal bool Permits(Credentials credentials, uint wanted)
+    internal bool Permits(Task task, uint wanted)
     {
+        Credentials credentials = task.Credentials;
         uint granted = _mode;
         if (credentials.EffectiveUid == _creatorUid || credentials.EffectiveUid == _uid)
             granted >>= 6;
         else if (InGroup(credentials, _creatorGid) || InGroup(credentials, _gid))
             granted >>= 3;
         uint requested = (wanted >> 6) | (wanted >> 3) | wanted;
-        return (requested & ~granted & 7) == 0 || credentials.Has(Capability.CAP_IPC_OWNER);
+        return (requested & ~granted & 7) == 0 || credentials.HasIn(task.Ipc.Owner, Capability.CAP_IPC_OWNER);
     }
 
     /// <summary>Whether a caller may change or remove it: owner, creator or CAP_SYS_ADMIN.</summary>
-    internal bool IsOwner(Credentials credentials) =>
-        credentials.EffectiveUid == _creatorUid || credentials.EffectiveUid == _uid || credentials.Has(Capability.CAP_SYS_ADMIN);
+    internal bool IsOwner(Task task) =>
+        task.Credentials.EffectiveUid == _creatorUid || task.Credentials.EffectiveUid == _uid || task.Credentials.HasIn(task.Ipc.Owner, Capability.CAP_SYS_ADMIN);
 
     /// <summary>IPC_SET: owner, group and permissions out of a guest's struct ipc64_perm.</summary>
     internal void SetOwner(Task task, ReadOnlySpan<byte> permissions)

@@ -7,17 +7,17 @@ namespace Sentry.Kernel.Ipc;
 [Savable("mqueue-filesystem")]
 internal sealed partial class MqueueFileSystem : FileSystem
 {
-    [Saved(1)] private IpcNamespace _owner;
+    [Saved(1)] private IpcNamespace _space;
     [Saved(2)] private Dentry _root;
 
-    internal MqueueFileSystem(GuestKernel kernel, IpcNamespace owner)
+    internal MqueueFileSystem(GuestKernel kernel, IpcNamespace space)
         : base(kernel, "mqueue")
     {
-        _owner = owner;
+        _space = space;
         _root = new Dentry(new MqueueDirectory(this));
     }
 
-    internal IpcNamespace Owner => _owner;
+    internal IpcNamespace Space => _space;
 
     internal Dentry Root => _root;
 
@@ -40,7 +40,7 @@ internal sealed partial class MqueueDirectory : MemoryDirectory
     {
         if (!S.IsRegular(node.Mode))
             return Errno.EPERM;
-        IpcNamespace limits = ((MqueueFileSystem)FileSystem).Owner;
+        IpcNamespace limits = ((MqueueFileSystem)FileSystem).Space;
         return Add(name, node, new MqueueLimits(limits.DefaultQueueLength, limits.DefaultQueueMessageSize));
     }
 
@@ -128,7 +128,7 @@ internal sealed partial class MqueueInode : Inode
         _maxMessages = limits.Messages;
         _messageSize = limits.MessageSize;
         _creator = uid;
-        fileSystem.Owner.AddQueueCharge(uid, limits.Charge);
+        fileSystem.Space.AddQueueCharge(uid, limits.Charge);
     }
 
     internal MqueueLimits Limits => new(_maxMessages, _messageSize);
@@ -205,7 +205,7 @@ internal sealed partial class MqueueInode : Inode
         return false;
     }
 
-    protected override void OnEvicted() => ((MqueueFileSystem)FileSystem).Owner.DropQueueCharge(_creator, Limits.Charge);
+    protected override void OnEvicted() => ((MqueueFileSystem)FileSystem).Space.DropQueueCharge(_creator, Limits.Charge);
 }
 
 /// <summary>An open message queue; reading it as a file gives one line about it.</summary>

@@ -50,7 +50,7 @@ internal static class MqueueSyscalls
     {
         IpcNamespace ipc = task.Ipc;
         Credentials credentials = task.Credentials;
-        bool privileged = credentials.Has(Capability.CAP_SYS_RESOURCE);
+        bool privileged = credentials.HasIn(ipc.Owner, Capability.CAP_SYS_RESOURCE);
         if (ipc.MqueueCount >= ipc.MqueueLimit && !privileged)
             return Errno.ENOSPC;
         var limits = new MqueueLimits(Math.Min(ipc.DefaultQueueLength, ipc.LongestQueue), Math.Min(ipc.DefaultQueueMessageSize, ipc.LargestQueueMessage));

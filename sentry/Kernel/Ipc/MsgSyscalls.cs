@@ -15,7 +15,7 @@ internal static class MsgSyscalls
         if (!ipc.Queues.FindKey(task, key, flags).TryGet(out IpcObject? there, out Errno error))
             return error;
         if (there is not null)
-            return there.Permits(task.Credentials, (uint)flags & 0x1FF) ? there.Id : Errno.EACCES;
+            return there.Permits(task, (uint)flags & 0x1FF) ? there.Id : Errno.EACCES;
         return ipc.Queues.Add(new MessageQueue(task, key, flags, ipc.QueueSizeLimit));
     }
 
@@ -72,7 +72,7 @@ internal static class MsgSyscalls
             return error;
         if (queue.IsRemoved)
             return Errno.EIDRM;
-        return queue.Permits(task.Credentials, permission) ? queue : Errno.EACCES;
+        return queue.Permits(task, permission) ? queue : Errno.EACCES;
     }
 
     private static SyscallResult Wait(Task task, MessageQueue queue)
@@ -105,7 +105,7 @@ internal static class MsgSyscalls
             return Errno.EFAULT;
         if (!task.Ipc.Queues.Find<MessageQueue>(id).TryGet(out MessageQueue? queue, out Errno error))
             return error;
-        if (!queue.IsOwner(task.Credentials))
+        if (!queue.IsOwner(task))
             return Errno.EPERM;
         if (command == IpcObject.Remove)
         {
@@ -114,7 +114,7 @@ internal static class MsgSyscalls
         }
 
         long limit = BinaryPrimitives.ReadInt64LittleEndian(wanted.AsSpan(88));
-        if (limit > task.Ipc.QueueSizeLimit && !task.Credentials.Has(Capability.CAP_SYS_RESOURCE))
+        if (limit > task.Ipc.QueueSizeLimit && !task.Credentials.HasIn(task.Ipc.Owner, Capability.CAP_SYS_RESOURCE))
             return Errno.EPERM;
         queue.Limit = limit;
         queue.SetOwner(task, wanted);
@@ -129,7 +129,7 @@ internal static class MsgSyscalls
         Result<MessageQueue> found = command == IpcObject.Stat ? task.Ipc.Queues.Find<MessageQueue>(id) : task.Ipc.Queues.FindIndex<MessageQueue>(id);
         if (!found.TryGet(out MessageQueue? queue, out Errno error))
             return error;
-        if (command != StatAnyCommand && !queue.Permits(task.Credentials, IpcObject.ReadPermission))
+        if (command != StatAnyCommand && !queue.Permits(task, IpcObject.ReadPermission))
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[QueueSize];
         bytes.Clear();

@@ -22,7 +22,7 @@ internal static class SemSyscalls
         {
             if (count > found.Count)
                 return Errno.EINVAL;
-            return found.Permits(task.Credentials, (uint)flags & 0x1FF) ? found.Id : Errno.EACCES;
+            return found.Permits(task, (uint)flags & 0x1FF) ? found.Id : Errno.EACCES;
         }
 
         if (count == 0)
@@ -79,7 +79,7 @@ internal static class SemSyscalls
                 return Errno.EFBIG;
         }
 
-        if (!set.Permits(task.Credentials, alters ? IpcObject.WritePermission : IpcObject.ReadPermission))
+        if (!set.Permits(task, alters ? IpcObject.WritePermission : IpcObject.ReadPermission))
             return Errno.EACCES;
         error = set.TryOperate(task, operations, out int stuck);
         if (error != Errno.EAGAIN || operations[stuck].NoWait || task.Call.TimedOut)
@@ -118,7 +118,7 @@ internal static class SemSyscalls
             return error;
         if (command is not (GetAll or SetAll) && (number < 0 || number >= set.Count))
             return Errno.EINVAL;
-        if (!set.Permits(task.Credentials, command is SetValue or SetAll ? IpcObject.WritePermission : IpcObject.ReadPermission))
+        if (!set.Permits(task, command is SetValue or SetAll ? IpcObject.WritePermission : IpcObject.ReadPermission))
             return Errno.EACCES;
         return command switch
         {
@@ -183,7 +183,7 @@ internal static class SemSyscalls
             return Errno.EFAULT;
         if (!task.Ipc.Semaphores.Find<SemaphoreSet>(id).TryGet(out SemaphoreSet? set, out Errno error))
             return error;
-        if (!set.IsOwner(task.Credentials))
+        if (!set.IsOwner(task))
             return Errno.EPERM;
         if (command == IpcObject.Set)
             set.SetOwner(task, wanted);
@@ -197,7 +197,7 @@ internal static class SemSyscalls
         Result<SemaphoreSet> found = command == IpcObject.Stat ? task.Ipc.Semaphores.Find<SemaphoreSet>(id) : task.Ipc.Semaphores.FindIndex<SemaphoreSet>(id);
         if (!found.TryGet(out SemaphoreSet? set, out Errno error))
             return error;
-        if (command != StatAnyCommand && !set.Permits(task.Credentials, IpcObject.ReadPermission))
+        if (command != StatAnyCommand && !set.Permits(task, IpcObject.ReadPermission))
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[SetSize];
         bytes.Clear();

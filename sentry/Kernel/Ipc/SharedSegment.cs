@@ -22,7 +22,7 @@ internal sealed partial class SharedSegment : IpcObject
         _owner = owner;
         _size = size;
         _creatorPid = creator.Group.Pid;
-        Mount mount = creator.Kernel.Mounts.GetAnonymousMount(creator.Kernel);
+        Mount mount = creator.Kernel.MountRegistry.GetAnonymousMount(creator.Kernel);
         _file = new SegmentFile(mount.FileSystem, this, Uid, Gid);
         var dentry = new Dentry(mount.Root, "SYSV" + key.ToString("x8", System.Globalization.CultureInfo.InvariantCulture), _file);
         dentry.Unhash();

@@ -20,7 +20,7 @@ internal static class ShmSyscalls
         {
             if (size > (ulong)found.Size)
                 return Errno.EINVAL;
-            return found.Permits(task.Credentials, (uint)flags & 0x1FF) ? found.Id : Errno.EACCES;
+            return found.Permits(task, (uint)flags & 0x1FF) ? found.Id : Errno.EACCES;
         }
 
         if (size < 1 || size > ipc.SegmentSizeLimit)
@@ -71,7 +71,7 @@ internal static class ShmSyscalls
             protection |= MemoryProtection.Execute;
         }
 
-        if (!segment.Permits(task.Credentials, wanted))
+        if (!segment.Permits(task, wanted))
             return Errno.EACCES;
         ulong length = Mappings.RoundUp((ulong)segment.Size);
         if (address != 0 && (flags & remap) == 0 && (address > task.Memory.Limit - length || task.Memory.Areas.Overlaps(address, address + length)))
@@ -163,7 +163,7 @@ internal static class ShmSyscalls
             return error;
         if (command is LockCommand or UnlockCommand)
             return SetLocked(task, segment, command == LockCommand);
-        if (!segment.IsOwner(task.Credentials))
+        if (!segment.IsOwner(task))
             return Errno.EPERM;
         if (command == IpcObject.Set)
             segment.SetOwner(task, wanted);
@@ -175,7 +175,7 @@ internal static class ShmSyscalls
     private static SyscallResult SetLocked(Task task, SharedSegment segment, bool locked)
     {
         Credentials credentials = task.Credentials;
-        if (!credentials.Has(Capability.CAP_IPC_LOCK))
+        if (!credentials.HasIn(task.Ipc.Owner, Capability.CAP_IPC_LOCK))
         {
             if (credentials.EffectiveUid != segment.Uid && credentials.EffectiveUid != segment.CreatorUid)
                 return Errno.EPERM;
@@ -192,7 +192,7 @@ internal static class ShmSyscalls
         Result<SharedSegment> found = command == IpcObject.Stat ? task.Ipc.Segments.Find<SharedSegment>(id) : task.Ipc.Segments.FindIndex<SharedSegment>(id);
         if (!found.TryGet(out SharedSegment? segment, out Errno error))
             return error;
-        if (command != StatAnyCommand && !segment.Permits(task.Credentials, IpcObject.ReadPermission))
+        if (command != StatAnyCommand && !segment.Permits(task, IpcObject.ReadPermission))
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[SegmentSize];
         bytes.Clear();

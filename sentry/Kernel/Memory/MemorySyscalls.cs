@@ -190,7 +190,7 @@ internal static class MemorySyscalls
     {
         if (args.A5 != 0)
             return Errno.EINVAL;
-        if (!task.Kernel.Tasks.TryGetValue(args.I0, out Task? other))
+        if (!task.Kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(args.I0), out Task? other))
             return Errno.ESRCH;
         if (!PtraceAccess.MayAttach(task, other))
             return Errno.EPERM;

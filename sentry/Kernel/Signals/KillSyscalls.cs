@@ -10,18 +10,18 @@ internal static class KillSyscalls
         int pid = args.I0, signal = args.I1;
         GuestKernel kernel = task.Kernel;
         if (pid > 0)
-            return FindProcess(kernel, pid) is { } group ? ToProcess(task, group, signal, null) : Errno.ESRCH;
+            return FindProcess(task, pid) is { } group ? ToProcess(task, group, signal, null) : Errno.ESRCH;
 
         if (pid == int.MinValue)
             return Errno.ESRCH;
-        int processGroup = pid == 0 ? task.Group.ProcessGroup : -pid;
+        int processGroup = pid == 0 ? task.Group.ProcessGroup : task.PidNamespace.ToKernel(-pid);
         bool found = false, sent = false;
         Errno error = Errno.None;
 
         // What is sent may end processes only later, on the dispatch thread, but a copy costs little and keeps this safe.
         foreach (ThreadGroup group in kernel.Processes.Values.ToArray())
         {
-            if (pid == -1 ? group.Pid == 1 || group == task.Group : group.ProcessGroup != processGroup)
+            if (pid == -1 ? group.IsReaper || group == task.Group || !group.PidNamespace.IsWithin(task.PidNamespace) : group.ProcessGroup != processGroup)
                 continue;
             found = true;
             Errno result = ToProcess(task, group, signal, null);
@@ -36,10 +36,10 @@ internal static class KillSyscalls
     }
 
     internal static SyscallResult Tkill(Task task, in SyscallArgs args) =>
-        args.I0 <= 0 ? Errno.EINVAL : ToThread(task, 0, args.I0, args.I1, null);
+        args.I0 <= 0 ? Errno.EINVAL : ToThread(task, 0, task.PidNamespace.ToKernel(args.I0), args.I1, null);
 
     internal static SyscallResult Tgkill(Task task, in SyscallArgs args) =>
-        args.I0 <= 0 || args.I1 <= 0 ? Errno.EINVAL : ToThread(task, args.I0, args.I1, args.I2, null);
+        args.I0 <= 0 || args.I1 <= 0 ? Errno.EINVAL : ToThread(task, task.PidNamespace.ToKernel(args.I0), task.PidNamespace.ToKernel(args.I1), args.I2, null);
 
     internal static SyscallResult RtSigqueueinfo(Task task, in SyscallArgs args)
     {
@@ -47,9 +47,9 @@ internal static class KillSyscalls
             return Errno.EFAULT;
 
         // A program may claim to be a queue, a timer or itself, never kill(2) or the kernel towards others.
-        if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && args.I0 != task.Group.Pid)
+        if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && task.PidNamespace.ToKernel(args.I0) != task.Group.Pid)
             return Errno.EPERM;
-        return FindProcess(task.Kernel, args.I0) is { } group ? ToProcess(task, group, args.I1, info) : Errno.ESRCH;
+        return FindProcess(task, args.I0) is { } group ? ToProcess(task, group, args.I1, info) : Errno.ESRCH;
     }
 
     internal static SyscallResult RtTgsigqueueinfo(Task task, in SyscallArgs args)
@@ -58,9 +58,9 @@ internal static class KillSyscalls
             return Errno.EINVAL;
         if (!TryReadInfo(task, args.A3, args.I2, out SignalInfo? info))
             return Errno.EFAULT;
-        if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && args.I1 != task.Tid)
+        if ((info.Code >= 0 || info.Code == SignalCode.SI_TKILL) && task.PidNamespace.ToKernel(args.I1) != task.Tid)
             return Errno.EPERM;
-        return ToThread(task, args.I0, args.I1, args.I2, info);
+        return ToThread(task, task.PidNamespace.ToKernel(args.I0), task.PidNamespace.ToKernel(args.I1), args.I2, info);
     }
 
     /// <summary>pidfd_send_signal(2): to what the descriptor stands for, or to its thread, process or process group.</summary>
@@ -117,7 +117,7 @@ internal static class KillSyscalls
     /// <summary>Whether a task may signal a process (kill(2)): by user ids, CAP_KILL, or SIGCONT within the session.</summary>
     internal static bool MaySignal(Task sender, ThreadGroup target, int signal)
     {
-        if (target == sender.Group || sender.Credentials.Has(CAP_KILL) || target.Tasks.Count == 0)
+        if (target == sender.Group || target.Tasks.Count == 0 || sender.Credentials.HasIn(target.Tasks[0].UserNamespace, CAP_KILL))
             return true;
         Credentials from = sender.Credentials, to = target.Tasks[0].Credentials;
         return from.EffectiveUid == to.SavedUid || from.EffectiveUid == to.Uid || from.Uid == to.SavedUid || from.Uid == to.Uid ||
@@ -145,13 +145,15 @@ internal static class KillSyscalls
     }
 
     /// <summary>The process with this id, or the one that a thread id belongs to, as kill(2) takes it.</summary>
+    private static ThreadGroup? FindProcess(Task caller, int pid) => FindProcess(caller.Kernel, caller.PidNamespace.ToKernel(pid));
+
     private static ThreadGroup? FindProcess(GuestKernel kernel, int pid) =>
         kernel.Processes.TryGetValue(pid, out ThreadGroup? group) ? group : kernel.Tasks.TryGetValue(pid, out Task? task) ? task.Group : null;
 
     private static bool TryReadInfo(Task task, ulong address, int signal, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out SignalInfo? info)
     {
         Span<byte> siginfo = stackalloc byte[RtSigframe.SiginfoSize];
-        info = task.Memory.TryReadAll(address, siginfo) ? SignalInfo.FromBytes(signal, siginfo) : null;
+        info = task.Memory.TryReadAll(address, siginfo) ? SignalInfo.FromBytes(signal, siginfo).ClaimedBy(task) : null;
         return info is not null;
     }
 }

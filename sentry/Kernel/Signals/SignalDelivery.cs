@@ -28,7 +28,7 @@ public static class SignalDelivery
     {
         if (target.State == TaskState.Dead || !Prepare(target, info.Number, sender))
             return Errno.None;
-        Errno error = Queue(target.Group, target.Signals.Pending, info);
+        Errno error = Queue(target.Group, target.Signals.Pending, info.ShownTo(target));
         if (error != Errno.None)
             return error;
         target.Group.SignalWait.Wake();
@@ -42,7 +42,7 @@ public static class SignalDelivery
     {
         if (target.WaitStatus is not null || target.Tasks.Count == 0 || !Prepare(target.Tasks[0], info.Number, sender))
             return Errno.None;
-        Errno error = Queue(target, target.Pending, info);
+        Errno error = Queue(target, target.Pending, info.ShownTo(target.Tasks[0]));
         if (error != Errno.None)
             return error;
         target.SignalWait.Wake();
@@ -222,8 +222,9 @@ public static class SignalDelivery
         if (Signal.Has(target.Signals.Mask, signal))
             return true;
 
-        // The first process is protected from others inside the sandbox, not from itself: its abort() must end it as it would outside.
-        if (group.Pid == 1 && sender is not null && sender.Group != group && group.Actions[signal].IsDefault)
+        // Process 1 of a namespace is protected from those in it, not from itself: its abort() must end it as it would outside. Those above can stop and kill it.
+        if (group.IsReaper && sender is not null && sender.Group != group && group.Actions[signal].IsDefault
+            && (sender.Group.PidNamespace.IsWithin(group.PidNamespace) || !Signal.Has(Signal.Unblockable, signal)))
             return false;
         return !group.Actions.DoesNothing(signal);
     }

@@ -119,6 +119,32 @@ public sealed partial class SignalInfo
 
     public long SystemTime => Get64(24);
 
+    /// <summary>With the sender's process id and user as a task in other namespaces sees them.</summary>
+    internal SignalInfo ShownTo(Task target)
+    {
+        if ((target.PidNamespace.IsFirst && target.UserNamespace.IsIdentity) || Fields.Length == 0)
+            return this;
+        if (!(Code is SignalCode.SI_USER or SignalCode.SI_TKILL or SignalCode.SI_QUEUE or SignalCode.SI_MESGQ || (Number == Signal.SIGCHLD && Code > 0)))
+            return this;
+        SignalInfo shown = new(Number, Code, Math.Max(8, Fields.Length)) { Error = Error };
+        Fields.CopyTo(shown.Fields, 0);
+        shown.Put32(0, target.PidNamespace.ToLocal(Pid));
+        shown.Put32(4, (int)target.UserNamespace.ShowUid(Uid));
+        return shown;
+    }
+
+    /// <summary>What a program claims about itself, in the kernel's ids.</summary>
+    internal SignalInfo ClaimedBy(Task sender)
+    {
+        if ((sender.PidNamespace.IsFirst && sender.UserNamespace.IsIdentity) || Fields.Length < 8 || Code is not (SignalCode.SI_USER or SignalCode.SI_TKILL or SignalCode.SI_QUEUE))
+            return this;
+        SignalInfo claimed = new(Number, Code, Fields.Length) { Error = Error };
+        Fields.CopyTo(claimed.Fields, 0);
+        claimed.Put32(0, Math.Max(0, sender.PidNamespace.ToKernel(Pid)));
+        claimed.Put32(4, sender.UserNamespace.TryMakeUid(Uid, out uint uid) ? (int)uid : (int)UserNamespace.OverflowId);
+        return claimed;
+    }
+
     // ---- siginfo_t ----------------------------------------------------------------------------------------------
 
     /// <summary>Reads siginfo_t as a guest wrote it; the number is the call's own argument.</summary>

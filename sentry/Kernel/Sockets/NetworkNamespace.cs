@@ -3,10 +3,10 @@ using Sentry.Kernel.Sockets.Netlink.Routing;
 
 namespace Sentry.Kernel.Sockets;
 
-/// <summary>The network that tasks see (network_namespaces(7)): a stack, and the one kernel timer behind all of its timers. There is one for the
-/// whole sandbox; tasks reach it through <see cref="Task.Network"/>.</summary>
+/// <summary>The network that tasks see (network_namespaces(7)): a stack, and the one kernel timer behind all of its timers. Tasks
+/// reach theirs through <see cref="Task.Network"/>.</summary>
 [Savable("network-namespace")]
-public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
+public sealed partial class NetworkNamespace : Namespace, ITimerTarget, IAfterLoad
 {
     [Saved(1)] private GuestKernel _kernel;
     [Saved(2)] private NetworkStack _stack;
@@ -20,12 +20,15 @@ public sealed partial class NetworkNamespace : ITimerTarget, IAfterLoad
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
 
-    internal NetworkNamespace(GuestKernel kernel)
+    internal NetworkNamespace(GuestKernel kernel, UserNamespace owner)
+        : base(kernel, owner)
     {
         _kernel = kernel;
         _stack = new NetworkStack(kernel.Host);
         Observe();
     }
+
+    public override NamespaceKinds Kind => NamespaceKinds.Network;
 
     public NetworkStack Stack => _stack;
 

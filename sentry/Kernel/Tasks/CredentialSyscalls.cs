@@ -12,12 +12,11 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setuid(Task task, in SyscallArgs args)
     {
-        var uid = (uint)args.A0;
         Credentials old = task.Credentials;
-        if (uid == Unchanged)
+        if (!task.UserNamespace.TryMakeUid((uint)args.A0, out uint uid))
             return Errno.EINVAL;
         var draft = new CredentialsDraft(old);
-        if (old.Has(Capability.CAP_SETUID))
+        if (old.HasOwn(Capability.CAP_SETUID))
             draft.Uid = draft.SavedUid = uid;
         else if (uid != old.Uid && uid != old.SavedUid)
             return Errno.EPERM;
@@ -27,9 +26,10 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setreuid(Task task, in SyscallArgs args)
     {
-        uint real = (uint)args.A0, effective = (uint)args.A1;
+        if (!TryMake(task, (uint)args.A0, groups: false, out uint real) || !TryMake(task, (uint)args.A1, groups: false, out uint effective))
+            return Errno.EINVAL;
         Credentials old = task.Credentials;
-        bool free = old.Has(Capability.CAP_SETUID);
+        bool free = old.HasOwn(Capability.CAP_SETUID);
         var draft = new CredentialsDraft(old);
         if (real != Unchanged)
         {
@@ -53,10 +53,11 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setresuid(Task task, in SyscallArgs args)
     {
-        uint real = (uint)args.A0, effective = (uint)args.A1, saved = (uint)args.A2;
+        if (!TryMake(task, (uint)args.A0, groups: false, out uint real) || !TryMake(task, (uint)args.A1, groups: false, out uint effective) || !TryMake(task, (uint)args.A2, groups: false, out uint saved))
+            return Errno.EINVAL;
         Credentials old = task.Credentials;
         bool Allowed(uint id) => id == Unchanged || id == old.Uid || id == old.EffectiveUid || id == old.SavedUid;
-        if (!old.Has(Capability.CAP_SETUID) && !(Allowed(real) && Allowed(effective) && Allowed(saved)))
+        if (!old.HasOwn(Capability.CAP_SETUID) && !(Allowed(real) && Allowed(effective) && Allowed(saved)))
             return Errno.EPERM;
         var draft = new CredentialsDraft(old);
         draft.Uid = real == Unchanged ? old.Uid : real;
@@ -69,27 +70,27 @@ internal static class CredentialSyscalls
     /// <summary>setfsuid(2): answers the old id, whether or not it was allowed.</summary>
     internal static SyscallResult Setfsuid(Task task, in SyscallArgs args)
     {
-        var uid = (uint)args.A0;
         Credentials old = task.Credentials;
-        bool allowed = uid == old.Uid || uid == old.EffectiveUid || uid == old.SavedUid || uid == old.FsUid || old.Has(Capability.CAP_SETUID);
-        if (uid != Unchanged && allowed && uid != old.FsUid)
+        if (!task.UserNamespace.TryMakeUid((uint)args.A0, out uint uid))
+            return (long)task.UserNamespace.ShowUid(old.FsUid);
+        bool allowed = uid == old.Uid || uid == old.EffectiveUid || uid == old.SavedUid || uid == old.FsUid || old.HasOwn(Capability.CAP_SETUID);
+        if (allowed && uid != old.FsUid)
         {
             var draft = new CredentialsDraft(old) { FsUid = uid };
             draft.FixCapabilitiesAfterSetfsuid(old);
             Commit(task, draft);
         }
 
-        return (long)old.FsUid;
+        return (long)task.UserNamespace.ShowUid(old.FsUid);
     }
 
     internal static SyscallResult Setgid(Task task, in SyscallArgs args)
     {
-        var gid = (uint)args.A0;
         Credentials old = task.Credentials;
-        if (gid == Unchanged)
+        if (!task.UserNamespace.TryMakeGid((uint)args.A0, out uint gid))
             return Errno.EINVAL;
         var draft = new CredentialsDraft(old);
-        if (old.Has(Capability.CAP_SETGID))
+        if (old.HasOwn(Capability.CAP_SETGID))
             draft.Gid = draft.SavedGid = gid;
         else if (gid != old.Gid && gid != old.SavedGid)
             return Errno.EPERM;
@@ -99,9 +100,10 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setregid(Task task, in SyscallArgs args)
     {
-        uint real = (uint)args.A0, effective = (uint)args.A1;
+        if (!TryMake(task, (uint)args.A0, groups: true, out uint real) || !TryMake(task, (uint)args.A1, groups: true, out uint effective))
+            return Errno.EINVAL;
         Credentials old = task.Credentials;
-        bool free = old.Has(Capability.CAP_SETGID);
+        bool free = old.HasOwn(Capability.CAP_SETGID);
         var draft = new CredentialsDraft(old);
         if (real != Unchanged)
         {
@@ -125,10 +127,11 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setresgid(Task task, in SyscallArgs args)
     {
-        uint real = (uint)args.A0, effective = (uint)args.A1, saved = (uint)args.A2;
+        if (!TryMake(task, (uint)args.A0, groups: true, out uint real) || !TryMake(task, (uint)args.A1, groups: true, out uint effective) || !TryMake(task, (uint)args.A2, groups: true, out uint saved))
+            return Errno.EINVAL;
         Credentials old = task.Credentials;
         bool Allowed(uint id) => id == Unchanged || id == old.Gid || id == old.EffectiveGid || id == old.SavedGid;
-        if (!old.Has(Capability.CAP_SETGID) && !(Allowed(real) && Allowed(effective) && Allowed(saved)))
+        if (!old.HasOwn(Capability.CAP_SETGID) && !(Allowed(real) && Allowed(effective) && Allowed(saved)))
             return Errno.EPERM;
         var draft = new CredentialsDraft(old);
         draft.Gid = real == Unchanged ? old.Gid : real;
@@ -140,17 +143,26 @@ internal static class CredentialSyscalls
 
     internal static SyscallResult Setfsgid(Task task, in SyscallArgs args)
     {
-        var gid = (uint)args.A0;
         Credentials old = task.Credentials;
-        bool allowed = gid == old.Gid || gid == old.EffectiveGid || gid == old.SavedGid || gid == old.FsGid || old.Has(Capability.CAP_SETGID);
-        if (gid != Unchanged && allowed && gid != old.FsGid)
+        if (!task.UserNamespace.TryMakeGid((uint)args.A0, out uint gid))
+            return (long)task.UserNamespace.ShowGid(old.FsGid);
+        bool allowed = gid == old.Gid || gid == old.EffectiveGid || gid == old.SavedGid || gid == old.FsGid || old.HasOwn(Capability.CAP_SETGID);
+        if (allowed && gid != old.FsGid)
             Commit(task, new CredentialsDraft(old) { FsGid = gid });
-        return (long)old.FsGid;
+        return (long)task.UserNamespace.ShowGid(old.FsGid);
+    }
+
+    /// <summary>An id argument as the kernel knows it; -1 stays as it is, false is EINVAL.</summary>
+    private static bool TryMake(Task task, uint id, bool groups, out uint kernel)
+    {
+        kernel = Unchanged;
+        return id == Unchanged || (groups ? task.UserNamespace.TryMakeGid(id, out kernel) : task.UserNamespace.TryMakeUid(id, out kernel));
     }
 
     internal static SyscallResult Setgroups(Task task, in SyscallArgs args)
     {
-        if (!task.Credentials.Has(Capability.CAP_SETGID))
+        UserNamespace user = task.UserNamespace;
+        if (!task.Credentials.HasOwn(Capability.CAP_SETGID) || !user.HasGidMap || user.SetgroupsDenied)
             return Errno.EPERM;
         if ((uint)args.A0 > MaximumGroups)
             return Errno.EINVAL;
@@ -159,9 +171,11 @@ internal static class CredentialSyscalls
             return Errno.EFAULT;
         uint[] groups = new uint[bytes.Length / 4];
         for (int i = 0; i < groups.Length; i++)
-            groups[i] = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(i * 4));
-        if (Array.IndexOf(groups, Unchanged) >= 0)
-            return Errno.EINVAL;
+        {
+            if (!user.TryMakeGid(BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(i * 4)), out groups[i]))
+                return Errno.EINVAL;
+        }
+
         Array.Sort(groups);
         return Commit(task, new CredentialsDraft(task.Credentials) { Groups = groups });
     }
@@ -195,7 +209,7 @@ internal static class CredentialSyscalls
         Errno error = ReadCapabilityHeader(task, args.A0, out int words, out int pid);
         if (error != Errno.None)
             return error;
-        if (pid != 0 && pid != task.Tid)
+        if (pid != 0 && task.PidNamespace.ToKernel(pid) != task.Tid)
             return Errno.EPERM;
         Span<byte> data = stackalloc byte[24];
         data.Clear();
@@ -213,7 +227,7 @@ internal static class CredentialSyscalls
         permitted &= Capability.CAP_FULL_SET;
         inheritable &= Capability.CAP_FULL_SET;
         Credentials old = task.Credentials;
-        bool anyInheritable = old.Has(Capability.CAP_SETPCAP);
+        bool anyInheritable = old.HasOwn(Capability.CAP_SETPCAP);
         if ((!anyInheritable && (inheritable & ~(old.Inheritable | old.Permitted)) != 0)
             || (inheritable & ~(old.Inheritable | old.Bounding)) != 0
             || (permitted & ~old.Permitted) != 0

@@ -13,6 +13,7 @@ public struct CredentialsDraft
     public ulong Effective, Permitted, Inheritable, Bounding, Ambient;
     public bool NoNewPrivileges;
     public uint SecureBits;
+    public UserNamespace? UserNamespace;
 
     public CredentialsDraft(Credentials from)
     {
@@ -32,6 +33,7 @@ public struct CredentialsDraft
         Ambient = from.Ambient;
         NoNewPrivileges = from.NoNewPrivileges;
         SecureBits = from.SecureBits;
+        UserNamespace = from.UserNamespace;
     }
 
     /// <summary>The first program's: root holds every capability, anyone else none.</summary>
@@ -60,8 +62,9 @@ public struct CredentialsDraft
     {
         if ((SecureBits & SecureNoSetuidFixup) != 0)
             return;
-        bool hadRoot = old.Uid == 0 || old.EffectiveUid == 0 || old.SavedUid == 0;
-        if (hadRoot && Uid != 0 && EffectiveUid != 0 && SavedUid != 0)
+        uint root = old.RootUid;
+        bool hadRoot = old.Uid == root || old.EffectiveUid == root || old.SavedUid == root;
+        if (hadRoot && Uid != root && EffectiveUid != root && SavedUid != root)
         {
             if ((SecureBits & SecureKeepCaps) == 0)
             {
@@ -72,9 +75,9 @@ public struct CredentialsDraft
             Ambient = 0;
         }
 
-        if (old.EffectiveUid == 0 && EffectiveUid != 0)
+        if (old.EffectiveUid == root && EffectiveUid != root)
             Effective = 0;
-        if (old.EffectiveUid != 0 && EffectiveUid == 0)
+        if (old.EffectiveUid != root && EffectiveUid == root)
             Effective = Permitted;
     }
 
@@ -83,9 +86,10 @@ public struct CredentialsDraft
     {
         if ((SecureBits & SecureNoSetuidFixup) != 0)
             return;
-        if (old.FsUid == 0 && FsUid != 0)
+        uint root = old.RootUid;
+        if (old.FsUid == root && FsUid != root)
             Effective &= ~Capability.CAP_FS_SET;
-        if (old.FsUid != 0 && FsUid == 0)
+        if (old.FsUid != root && FsUid == root)
             Effective |= Permitted & Capability.CAP_FS_SET;
     }
 
@@ -107,5 +111,6 @@ public struct CredentialsDraft
         Ambient = Ambient,
         NoNewPrivileges = NoNewPrivileges,
         SecureBits = SecureBits,
+        UserNamespace = UserNamespace,
     };
 }

@@ -13,13 +13,16 @@ internal static class ExecCredentials
         bool mayGain = !old.NoNewPrivileges && file is InodeFile { Path.Mount.Flags: var flags } && (flags & MountFlags.NoSuid) == 0;
         if (mayGain && file.GetStatus().TryGet(out FileStatus status, out _))
         {
-            if ((status.Mode & S.ISUID) != 0)
+            // Owners without a number in the user namespace give nothing to it.
+            bool known = task.UserNamespace.TryGetUid(status.Uid, out _) && task.UserNamespace.TryGetGid(status.Gid, out _);
+            if (known && (status.Mode & S.ISUID) != 0)
                 euid = status.Uid;
-            if ((status.Mode & 0x408) == 0x408)
+            if (known && (status.Mode & 0x408) == 0x408)
                 egid = status.Gid;
         }
 
-        bool rootCounts = (old.SecureBits & CredentialsDraft.SecureNoRoot) == 0, isRoot = rootCounts && (old.Uid == 0 || euid == 0);
+        uint root = old.RootUid;
+        bool rootCounts = (old.SecureBits & CredentialsDraft.SecureNoRoot) == 0, isRoot = rootCounts && (old.Uid == root || euid == root);
 
         // Root gets everything anyway, whatever the file says; only then is it worth asking.
         if (mayGain && !(isRoot && old.Uid == euid) && file is InodeFile { Inode.ExtendedAttributes: { } attributes } && attributes.Get(ExtendedAttributes.CapabilityName) is { } value)
@@ -35,17 +38,17 @@ internal static class ExecCredentials
         }
 
         // A set-user-ID root program with capabilities of its own gets just those (capabilities(7), "Set-user-ID-root programs that have file capabilities").
-        if (isRoot && !(fileCapabilities is not null && old.Uid != 0 && euid == 0))
+        if (isRoot && !(fileCapabilities is not null && old.Uid != root && euid == root))
         {
             permitted = (old.Inheritable | old.Bounding) & Capability.CAP_FULL_SET;
-            effective = euid == 0;
+            effective = euid == root;
         }
 
         bool idsChanged = euid != old.EffectiveUid || egid != old.EffectiveGid;
         ulong ambient = idsChanged || fileCapabilities is not null ? 0 : old.Ambient;
         permitted |= ambient;
         ulong inForce = effective ? permitted : ambient;
-        bool secure = idsChanged || euid != old.Uid || egid != old.Gid || (old.Uid != 0 && (effective || (permitted & ~ambient) != 0));
+        bool secure = idsChanged || euid != old.Uid || egid != old.Gid || (old.Uid != root && (effective || (permitted & ~ambient) != 0));
         var after = new Credentials
         {
             Uid = old.Uid,
@@ -64,6 +67,7 @@ internal static class ExecCredentials
             Ambient = ambient,
             NoNewPrivileges = old.NoNewPrivileges,
             SecureBits = old.SecureBits & ~CredentialsDraft.SecureKeepCaps,
+            UserNamespace = old.UserNamespace,
         };
         return (after, secure);
     }

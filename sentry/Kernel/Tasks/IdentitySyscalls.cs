@@ -5,28 +5,28 @@ namespace Sentry.Kernel.Tasks;
 /// <summary>System calls about process ids, process groups, sessions and personality.</summary>
 internal static class IdentitySyscalls
 {
-    internal static SyscallResult Getpid(Task task, in SyscallArgs args) => task.Group.Pid;
+    internal static SyscallResult Getpid(Task task, in SyscallArgs args) => task.PidNamespace.ToLocal(task.Group.Pid);
 
-    internal static SyscallResult Gettid(Task task, in SyscallArgs args) => task.Tid;
+    internal static SyscallResult Gettid(Task task, in SyscallArgs args) => task.PidNamespace.ToLocal(task.Tid);
 
-    internal static SyscallResult Getppid(Task task, in SyscallArgs args) => task.Group.Parent?.Pid ?? 0;
+    internal static SyscallResult Getppid(Task task, in SyscallArgs args) => task.Group.Parent is { } parent ? task.PidNamespace.ToLocal(parent.Pid) : 0;
 
     internal static SyscallResult Getpgid(Task task, in SyscallArgs args) =>
-        FindGroup(task, args.I0) is { } group ? group.ProcessGroup : Errno.ESRCH;
+        FindGroup(task, args.I0) is { } group ? task.PidNamespace.ToLocal(group.ProcessGroup) : Errno.ESRCH;
 
-    internal static SyscallResult Getpgrp(Task task, in SyscallArgs args) => task.Group.ProcessGroup;
+    internal static SyscallResult Getpgrp(Task task, in SyscallArgs args) => task.PidNamespace.ToLocal(task.Group.ProcessGroup);
 
     internal static SyscallResult Getsid(Task task, in SyscallArgs args) =>
-        FindGroup(task, args.I0) is { } group ? group.Session : Errno.ESRCH;
+        FindGroup(task, args.I0) is { } group ? task.PidNamespace.ToLocal(group.Session) : Errno.ESRCH;
 
     /// <summary>setpgid(2): oneself or a child that has not executed a program, within the session.</summary>
     internal static SyscallResult Setpgid(Task task, in SyscallArgs args)
     {
         ThreadGroup caller = task.Group;
-        int pid = args.I0 == 0 ? caller.Pid : args.I0;
-        int target = args.I1 == 0 ? pid : args.I1;
-        if (target < 0)
+        if (args.I1 < 0)
             return Errno.EINVAL;
+        int pid = args.I0 == 0 ? caller.Pid : task.PidNamespace.ToKernel(args.I0);
+        int target = args.I1 == 0 ? pid : task.PidNamespace.ToKernel(args.I1);
         if (!task.Kernel.Processes.TryGetValue(pid, out ThreadGroup? process))
             return Errno.ESRCH;
         if (ReferenceEquals(process.Parent, caller))
@@ -62,7 +62,7 @@ internal static class IdentitySyscalls
         group.Session = group.Pid;
         group.ProcessGroup = group.Pid;
         group.Terminal = null;
-        return group.Pid;
+        return task.PidNamespace.ToLocal(group.Pid);
     }
 
     /// <summary>vhangup(2): hangs up the caller's own terminal.</summary>
@@ -74,24 +74,24 @@ internal static class IdentitySyscalls
         return SyscallResult.Ok;
     }
 
-    internal static SyscallResult Getuid(Task task, in SyscallArgs args) => (long)task.Credentials.Uid;
+    internal static SyscallResult Getuid(Task task, in SyscallArgs args) => (long)task.UserNamespace.ShowUid(task.Credentials.Uid);
 
-    internal static SyscallResult Geteuid(Task task, in SyscallArgs args) => (long)task.Credentials.EffectiveUid;
+    internal static SyscallResult Geteuid(Task task, in SyscallArgs args) => (long)task.UserNamespace.ShowUid(task.Credentials.EffectiveUid);
 
-    internal static SyscallResult Getgid(Task task, in SyscallArgs args) => (long)task.Credentials.Gid;
+    internal static SyscallResult Getgid(Task task, in SyscallArgs args) => (long)task.UserNamespace.ShowGid(task.Credentials.Gid);
 
-    internal static SyscallResult Getegid(Task task, in SyscallArgs args) => (long)task.Credentials.EffectiveGid;
+    internal static SyscallResult Getegid(Task task, in SyscallArgs args) => (long)task.UserNamespace.ShowGid(task.Credentials.EffectiveGid);
 
     internal static SyscallResult Getresuid(Task task, in SyscallArgs args)
     {
         Credentials credentials = task.Credentials;
-        return WriteThree(task, args, credentials.Uid, credentials.EffectiveUid, credentials.SavedUid);
+        return WriteThree(task, args, task.UserNamespace.ShowUid(credentials.Uid), task.UserNamespace.ShowUid(credentials.EffectiveUid), task.UserNamespace.ShowUid(credentials.SavedUid));
     }
 
     internal static SyscallResult Getresgid(Task task, in SyscallArgs args)
     {
         Credentials credentials = task.Credentials;
-        return WriteThree(task, args, credentials.Gid, credentials.EffectiveGid, credentials.SavedGid);
+        return WriteThree(task, args, task.UserNamespace.ShowGid(credentials.Gid), task.UserNamespace.ShowGid(credentials.EffectiveGid), task.UserNamespace.ShowGid(credentials.SavedGid));
     }
 
     internal static SyscallResult Getgroups(Task task, in SyscallArgs args)
@@ -106,7 +106,7 @@ internal static class IdentitySyscalls
             return Errno.EINVAL;
         byte[] bytes = new byte[groups.Length * 4];
         for (int i = 0; i < groups.Length; i++)
-            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(i * 4), groups[i]);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(i * 4), task.UserNamespace.ShowGid(groups[i]));
         return task.Memory.TryWriteAll(args.A1, bytes) ? groups.Length : Errno.EFAULT;
     }
 
@@ -127,13 +127,14 @@ internal static class IdentitySyscalls
     {
         if (pid == 0)
             return caller.Group;
+        pid = caller.PidNamespace.ToKernel(pid);
         if (caller.Kernel.Tasks.TryGetValue(pid, out Task? task))
             return task.Group;
         return caller.Kernel.Processes.GetValueOrDefault(pid);
     }
 
     /// <summary>The task of a thread id, the caller itself for 0; null is ESRCH.</summary>
-    internal static Task? FindTask(Task caller, int tid) => tid == 0 ? caller : caller.Kernel.Tasks.GetValueOrDefault(tid);
+    internal static Task? FindTask(Task caller, int tid) => tid == 0 ? caller : caller.Kernel.Tasks.GetValueOrDefault(caller.PidNamespace.ToKernel(tid));
 
     private static bool HasMember(GuestKernel kernel, int processGroup, int session)
     {

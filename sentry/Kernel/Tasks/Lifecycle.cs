@@ -69,12 +69,14 @@ public static class Lifecycle
         if (group.HasTimers)
             group.Timers.Disarm();
         Sessions.OnExit(group);
+        if (group.IsReaper && !group.PidNamespace.IsFirst)
+            EndNamespace(group);
         int[] families = [.. group.Children.Select(static c => c.ProcessGroup).Append(group.ProcessGroup).Distinct()];
         foreach (ThreadGroup child in group.Children.ToArray())
             Reparent(child, kernel);
         group.Children.Clear();
         SignalDelivery.HangUpOrphans(kernel, group.Session, families);
-        if (group.Pid == 1)
+        if (group.Pid == 1 && group.PidNamespace.IsFirst)
         {
             kernel.Processes.Remove(1);
             foreach (ThreadGroup other in kernel.Processes.Values.ToArray())
@@ -94,6 +96,20 @@ public static class Lifecycle
         TellParent(group);
     }
 
+    /// <summary>Process 1 of a namespace has ended: so do all others in it, and it can have no more (pid_namespaces(7)).</summary>
+    private static void EndNamespace(ThreadGroup reaper)
+    {
+        reaper.PidNamespace.MarkDead();
+        foreach (ThreadGroup member in reaper.Kernel.Processes.Values.ToArray())
+        {
+            if (ReferenceEquals(member, reaper) || !member.PidNamespace.IsWithin(reaper.PidNamespace))
+                continue;
+            KillGroup(member, Signal.SIGKILL);
+            if (ReferenceEquals(member.Parent, reaper))
+                Reap(member);
+        }
+    }
+
     private static void TellParent(ThreadGroup zombie)
     {
         if (SignalDelivery.NotifyParentOfExit(zombie, zombie.ExitSignal, zombie.LastUid))
@@ -104,9 +120,12 @@ public static class Lifecycle
     private static void Reparent(ThreadGroup child, GuestKernel kernel)
     {
         ThreadGroup? parent = child.Parent?.Parent;
+        PidNamespace pids = child.Parent?.PidNamespace ?? child.PidNamespace;
         while (parent is not null && (parent.WaitStatus is not null || !parent.IsChildSubreaper))
-            parent = parent.Parent;
-        if (parent is null && (!kernel.Processes.TryGetValue(1, out parent) || parent.WaitStatus is not null))
+            parent = ReferenceEquals(parent.PidNamespace, pids) ? parent.Parent : null;
+        if (parent is null && (pids.IsFirst ? !kernel.Processes.TryGetValue(1, out parent) : (parent = pids.Reaper) is null))
+            parent = null;
+        if (parent is { WaitStatus: not null })
             parent = null;
         child.Parent = parent;
         parent?.Children.Add(child);

@@ -52,6 +52,7 @@ internal static class PidfdSyscalls
             return Errno.EINVAL;
         bool isThread = (flags & OpenFlags.Exclusive) != 0;
         GuestKernel kernel = task.Kernel;
+        pid = task.PidNamespace.ToKernel(pid);
         Task? thread = kernel.Tasks.GetValueOrDefault(pid);
         if (isThread)
             return thread is null ? Errno.ESRCH : task.AddFile(new PidFile(thread.Group, thread, flags & OpenFlags.NonBlock), true);
@@ -79,7 +80,7 @@ internal static class PidfdSyscalls
     {
         const int file = 0, vm = 1, files = 2, fs = 3, sighand = 4, io = 5, semaphores = 6, epoll = 7, different = 3;
         GuestKernel kernel = task.Kernel;
-        if (!kernel.Tasks.TryGetValue(args.I0, out Task? one) || !kernel.Tasks.TryGetValue(args.I1, out Task? two))
+        if (!kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(args.I0), out Task? one) || !kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(args.I1), out Task? two))
             return Errno.ESRCH;
         if (!PtraceAccess.MayRead(task, one) || !PtraceAccess.MayRead(task, two))
             return Errno.EPERM;
@@ -144,7 +145,7 @@ public static class PtraceAccess
 
     private static bool May(Task caller, Task target, uint uid, uint gid)
     {
-        if (ReferenceEquals(caller.Group, target.Group) || caller.Credentials.Has(Capability.CAP_SYS_PTRACE))
+        if (ReferenceEquals(caller.Group, target.Group) || caller.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_PTRACE))
             return true;
         Credentials theirs = target.Credentials;
         return target.Group.IsDumpable && uid == theirs.Uid && uid == theirs.EffectiveUid && uid == theirs.SavedUid

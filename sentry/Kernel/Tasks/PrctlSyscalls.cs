@@ -139,7 +139,7 @@ internal static class PrctlSyscalls
     private static SyscallResult DropBounding(Task task, ulong capability)
     {
         Credentials old = task.Credentials;
-        if (!old.Has(Capability.CAP_SETPCAP))
+        if (!old.HasOwn(Capability.CAP_SETPCAP))
             return Errno.EPERM;
         if (capability > Capability.CAP_LAST_CAP)
             return Errno.EINVAL;
@@ -155,7 +155,7 @@ internal static class PrctlSyscalls
         if ((locked & (current ^ wanted)) != 0
             || (current & CredentialsDraft.SecureAllLocks & ~wanted) != 0
             || (value & ~(ulong)(CredentialsDraft.SecureAllLocks | CredentialsDraft.SecureAllBits)) != 0
-            || !old.Has(Capability.CAP_SETPCAP))
+            || !old.HasOwn(Capability.CAP_SETPCAP))
         {
             return Errno.EPERM;
         }

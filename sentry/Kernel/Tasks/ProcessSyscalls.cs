@@ -23,7 +23,7 @@ internal static class ProcessSyscalls
     internal static SyscallResult SetTidAddress(Task task, in SyscallArgs args)
     {
         task.ClearChildTid = args.A0;
-        return task.Tid;
+        return task.PidNamespace.ToLocal(task.Tid);
     }
 
     internal static SyscallResult ArchPrctl(Task task, in SyscallArgs args)
@@ -77,7 +77,7 @@ internal static class ProcessSyscalls
             return Errno.EFAULT;
         if (args.A3 != 0 && !task.Memory.TryWriteAll(args.A3, ResourceUsage.OfChild(child)))
             return Errno.EFAULT;
-        return child.Pid;
+        return task.PidNamespace.ToLocal(child.Pid);
     }
 
     internal static SyscallResult Waitid(Task task, in SyscallArgs args)
@@ -117,7 +117,7 @@ internal static class ProcessSyscalls
         else
         {
             (int code, int status) = outcome.Value.Describe();
-            SignalInfo.Child(Signal.SIGCHLD, code, child.Pid, child.LastUid, status).ToBytes(info);
+            SignalInfo.Child(Signal.SIGCHLD, code, task.PidNamespace.ToLocal(child.Pid), task.UserNamespace.ShowUid(child.LastUid), status).ToBytes(info);
         }
 
         if (args.A2 != 0 && !task.Memory.TryWriteAll(args.A2, info))
@@ -137,8 +137,8 @@ internal static class ProcessSyscalls
     {
         -1 => true,
         0 => child.ProcessGroup == task.Group.ProcessGroup,
-        < 0 => child.ProcessGroup == -pid,
-        _ => child.Pid == pid,
+        < 0 => child.ProcessGroup == task.PidNamespace.ToKernel(-pid),
+        _ => child.Pid == task.PidNamespace.ToKernel(pid),
     };
 
     /// <summary>What a wait found; no child: none is in a state that is waited for.</summary>

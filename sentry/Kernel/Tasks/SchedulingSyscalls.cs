@@ -185,7 +185,7 @@ internal static class SchedulingSyscalls
         foreach (Task target in SelectTasks(task, args.I0, args.I1))
         {
             uint effective = task.Credentials.EffectiveUid;
-            if (target.Credentials.Uid != effective && target.Credentials.EffectiveUid != effective && !task.Credentials.Has(Capability.CAP_SYS_NICE))
+            if (target.Credentials.Uid != effective && target.Credentials.EffectiveUid != effective && !task.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_NICE))
             {
                 error = Errno.EPERM;
                 continue;
@@ -253,12 +253,12 @@ internal static class SchedulingSyscalls
     {
         uint effective = task.Credentials.EffectiveUid;
         return ReferenceEquals(task, target) || target.Credentials.Uid == effective || target.Credentials.EffectiveUid == effective
-            || task.Credentials.Has(Capability.CAP_SYS_NICE);
+            || task.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_NICE);
     }
 
     /// <summary>RLIMIT_NICE allows down to 20 minus the limit (getrlimit(2)).</summary>
     private static bool MayRaise(Task task, Task target, int nice) =>
-        task.Credentials.Has(Capability.CAP_SYS_NICE) || (ulong)(20 - nice) <= target.Group.Limits[ResourceLimits.Nice].Soft;
+        task.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_NICE) || (ulong)(20 - nice) <= target.Group.Limits[ResourceLimits.Nice].Soft;
 
     private static SyscallResult Change(Task task, Task target, int policy, int priority, bool resetOnFork)
     {
@@ -268,7 +268,7 @@ internal static class SchedulingSyscalls
         if (realTime ? priority is < 1 or > 99 : priority != 0)
             return Errno.EINVAL;
         SchedulingState state = target.Scheduling;
-        if (!task.Credentials.Has(Capability.CAP_SYS_NICE))
+        if (!task.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_NICE))
         {
             ulong limit = target.Group.Limits[ResourceLimits.RtPrio].Soft;
             if (realTime && ((limit == 0 && policy != state.Policy) || (priority > state.Priority && (ulong)priority > limit)))
@@ -296,7 +296,7 @@ internal static class SchedulingSyscalls
             period = deadline;
         if (runtime < shortest || runtime > deadline || deadline > period || period >> 63 != 0)
             return Errno.EINVAL;
-        if (!task.Credentials.Has(Capability.CAP_SYS_NICE))
+        if (!task.Credentials.HasIn(target.UserNamespace, Capability.CAP_SYS_NICE))
             return Errno.EPERM;
         SchedulingState state = target.Scheduling;
         (state.Policy, state.Priority, state.ResetOnFork) = (SchedulingState.Deadline, 0, resetOnFork);
@@ -309,7 +309,7 @@ internal static class SchedulingSyscalls
     {
         if (IdentitySyscalls.FindTask(caller, id) is { } task)
             return task.Scheduling;
-        return caller.Kernel.Processes.TryGetValue(id, out ThreadGroup? zombie) ? zombie.LastScheduling : null;
+        return caller.Kernel.Processes.TryGetValue(caller.PidNamespace.ToKernel(id), out ThreadGroup? zombie) ? zombie.LastScheduling : null;
     }
 
     /// <summary>Those a which/who pair of getpriority(2) means: 0 one thread, 1 a process group, 2 a user.</summary>
@@ -322,8 +322,8 @@ internal static class SchedulingSyscalls
             yield break;
         }
 
-        int processGroup = who == 0 ? caller.Group.ProcessGroup : who;
-        uint uid = who == 0 ? caller.Credentials.Uid : (uint)who;
+        int processGroup = who == 0 ? caller.Group.ProcessGroup : caller.PidNamespace.ToKernel(who);
+        uint uid = who == 0 ? caller.Credentials.Uid : caller.UserNamespace.TryMakeUid((uint)who, out uint kernelUid) ? kernelUid : uint.MaxValue;
         foreach (Task task in caller.Kernel.Tasks.Values)
         {
             if (which == 1 ? task.Group.ProcessGroup == processGroup : task.Credentials.Uid == uid)

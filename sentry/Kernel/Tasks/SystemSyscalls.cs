@@ -97,7 +97,7 @@ internal static class SystemSyscalls
     private static SyscallResult ReadHostName(Task task, in SyscallArgs args, out string? name)
     {
         name = null;
-        if (!task.Credentials.Has(Capability.CAP_SYS_ADMIN))
+        if (!task.Credentials.HasIn(task.Namespaces.Uts.Owner, Capability.CAP_SYS_ADMIN))
             return Errno.EPERM;
         if (args.I1 is < 0 or > 64)
             return Errno.EINVAL;

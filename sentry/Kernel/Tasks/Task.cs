@@ -31,6 +31,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     [Saved(80)] private SemaphoreUndo? _semaphoreUndo;
     [Saved(81)] private int _memoryPolicy;
+    [Saved(82)] private NamespaceSet _namespaces;
 
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
@@ -48,12 +49,13 @@ public sealed partial class Task : IWaiter, ITimerTarget
         _credentials = credentials;
         _signals = signals;
         _name = name;
+        _namespaces = kernel.Namespaces;
     }
 
     public GuestKernel Kernel => _kernel;
 
     /// <summary>The network that the task is in.</summary>
-    public NetworkNamespace Network => _kernel.Network;
+    public NetworkNamespace Network => _namespaces.Network;
 
     public ThreadGroup Group => _group;
 
@@ -134,7 +136,25 @@ public sealed partial class Task : IWaiter, ITimerTarget
     public SignalState Signals => _signals;
 
     /// <summary>The System V objects that it sees.</summary>
-    public IpcNamespace Ipc => _kernel.Ipc;
+    public IpcNamespace Ipc => _namespaces.Ipc;
+
+    /// <summary>What it sees of the system; its user namespace is in its credentials, its process ids are its process's.</summary>
+    public NamespaceSet Namespaces
+    {
+        get => _namespaces;
+        set => _namespaces = value;
+    }
+
+    /// <summary>The tree of mounts that it sees.</summary>
+    public MountNamespace Mounts => _namespaces.Mounts;
+
+    public UserNamespace UserNamespace => _credentials.UserNamespace ?? _kernel.Namespaces.User;
+
+    /// <summary>Its thread id as it sees it itself.</summary>
+    public int OwnTid => PidNamespace.ToLocal(_tid);
+
+    /// <summary>Whose numbers its process ids are.</summary>
+    public PidNamespace PidNamespace => _group.PidNamespace;
 
     /// <summary>set_mempolicy(2), as <see cref="Memory.MemoryPolicy"/> packs it.</summary>
     internal int MemoryPolicy
@@ -325,7 +345,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>The task that clone makes of this one.</summary>
     internal Task ForkTo(ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, bool keepAltStack) =>
-        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild(), _memoryPolicy = _memoryPolicy };
+        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild(), _memoryPolicy = _memoryPolicy, _namespaces = _namespaces };
 }
 
 /// <summary>What a task is doing, as far as the kernel's own bookkeeping goes.</summary>

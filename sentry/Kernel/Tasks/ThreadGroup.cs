@@ -36,6 +36,7 @@ public sealed partial class ThreadGroup
 
     [Saved(80)] private int _barrierRegistrations;
     [Saved(81)] private SchedulingState? _lastScheduling;
+    [Saved(82)] private PidNamespace _pidNamespace;
 
     [Saved(60)] private ProcessTimers? _timers;
 
@@ -49,6 +50,7 @@ public sealed partial class ThreadGroup
         _parent = parent;
         _limits = limits;
         _actions = actions;
+        _pidNamespace = kernel.Namespaces.PidForChildren;
     }
 
     public GuestKernel Kernel => _kernel;
@@ -189,6 +191,16 @@ public sealed partial class ThreadGroup
         get => _personality;
         set => _personality = value;
     }
+
+    /// <summary>Whose process 1 or which other number in it; in the namespaces above it has numbers too.</summary>
+    public PidNamespace PidNamespace
+    {
+        get => _pidNamespace;
+        internal set => _pidNamespace = value;
+    }
+
+    /// <summary>Whether it is process 1 of its namespace.</summary>
+    public bool IsReaper => _pidNamespace.IsFirst ? _pid == 1 : ReferenceEquals(_pidNamespace.Reaper, this);
 
     /// <summary>Of the thread that exited last.</summary>
     internal SchedulingState? LastScheduling

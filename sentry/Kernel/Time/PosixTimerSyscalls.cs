@@ -30,7 +30,7 @@ internal static class PosixTimerSyscalls
         switch (wanted.Notify)
         {
             case TimerNotify.SendSignal | TimerNotify.ThreadId:
-                if (!task.Kernel.Tasks.TryGetValue(wanted.ThreadId, out target) || target.Group != task.Group)
+                if (!task.Kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(wanted.ThreadId), out target) || target.Group != task.Group)
                     return Errno.EINVAL;
                 break;
             case TimerNotify.None or TimerNotify.SendSignal or TimerNotify.Thread:

@@ -144,6 +144,7 @@ internal static class GuestClocks
         int id = ~(clock >> 3);
         if (id == 0)
             return ProcessCpu(task.Group);
+        id = task.PidNamespace.ToKernel(id);
         if ((clock & 4) != 0)
             return task.Kernel.Tasks.TryGetValue(id, out Task? other) && other.Group == task.Group ? Math.Max(1, other.CpuTime) : Errno.EINVAL;
         return task.Kernel.Processes.TryGetValue(id, out ThreadGroup? group) ? ProcessCpu(group) : Errno.EINVAL;

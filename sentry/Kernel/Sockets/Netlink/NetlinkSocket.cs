@@ -144,9 +144,9 @@ internal sealed partial class NetlinkSocket : SocketFile
         _bound = true;
     }
 
-    private bool MayListen(Task task) => Handler.AnyoneMayListen || task.Credentials.Has(Capability.CAP_NET_ADMIN);
+    private bool MayListen(Task task) => Handler.AnyoneMayListen || task.Credentials.HasIn(_network.Owner, Capability.CAP_NET_ADMIN);
 
-    private bool MaySend(Task task) => Handler.AnyoneMaySend || task.Credentials.Has(Capability.CAP_NET_ADMIN);
+    private bool MaySend(Task task) => Handler.AnyoneMaySend || task.Credentials.HasIn(_network.Owner, Capability.CAP_NET_ADMIN);
 
     private static Errno ParseAddress(ReadOnlySpan<byte> address, out uint port, out uint groups)
     {
