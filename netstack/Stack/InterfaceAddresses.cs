@@ -53,6 +53,10 @@ internal static class InterfaceAddresses
         List<RouteEntry> before = ConnectedRoutes.Of(link);
         link.SetUpFlag(true);
         link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+
+        // Linux gives a loopback interface that comes up without an address its own (inetdev_event).
+        if (link.IsLoopback && !link.AddressList.Exists(static a => a.Address.IsV4))
+            Add(link, new InterfaceAddress { Address = InetAddress.LoopbackV4, Prefix = 8, Scope = RouteScope.Host });
         link.Groups.OnUp();
         StartIpv6(link);
     }

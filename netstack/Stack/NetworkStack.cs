@@ -63,7 +63,6 @@ public sealed partial class NetworkStack : IAfterLoad
         _tcp = new TcpLayer(this);
         _raw = new RawLayer(this);
         NetworkInterface loopback = AddInterface("lo", InterfaceKind.Loopback, default, 65536);
-        loopback.AddAddress(new InterfaceAddress { Address = InetAddress.LoopbackV4, Prefix = 8, Scope = RouteScope.Host });
         loopback.IsUp = true;
     }
 

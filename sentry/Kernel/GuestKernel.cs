@@ -28,6 +28,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(9)] private FileObject? _vdsoFile;
     [Saved(10)] private ulong _vdsoLength;
     [Saved(11)] private Vdso.ClockPage? _clockPage;
+    [Saved(90)] private Vdso.ClockPage? _silentClockPage;
     [Saved(40)] private int _cpuCount = Math.Clamp(Environment.ProcessorCount, 1, 64);
     [Saved(41)] private long _memorySize = 4L << 30;
     [Saved(21)] private FileDataRegistry _fileData;
@@ -141,7 +142,19 @@ public sealed partial class GuestKernel : IAfterLoad
     public ulong VdsoLength => _vdsoLength;
 
     /// <summary>The page behind the vDSO; null when the vDSO has none (in sandboxes that older versions began).</summary>
-    internal Vdso.ClockPage? ClockPage => _clockPage;
+    /// <summary>What programs in a time namespace map behind the vDSO: where its offsets count, a page that makes the vDSO ask the kernel.</summary>
+    internal Vdso.ClockPage? ClockPageOf(TimeNamespace time)
+    {
+        if (_clockPage is null || (time.MonotonicOffset == 0 && time.BootOffset == 0))
+            return _clockPage;
+        if (_silentClockPage is null)
+        {
+            _silentClockPage = new Vdso.ClockPage(_host.Arena);
+            _silentClockPage.AddReference();
+        }
+
+        return _silentClockPage;
+    }
 
     /// <summary>Gives programs a vDSO: an ELF image of whole pages, with the clock page behind it.</summary>
     public void UseVdso(ReadOnlySpan<byte> image)

@@ -28,7 +28,7 @@ internal static class SystemFiles
         ["sysvipc/shm"] = static (fs, caller) => IpcTables.DescribeSegments(caller?.Ipc ?? fs.Kernel.Ipc, fs.Kernel),
         ["tty/drivers"] = static (_, _) => "/dev/tty             /dev/tty        5       0 system:/dev/tty\n/dev/console         /dev/console    5       1 system:console\n/dev/ptmx            /dev/ptmx       5       2 system\npty_slave            /dev/pts      136 0-1048575 pty:slave\npty_master           /dev/ptm      128 0-1048575 pty:master\n",
         ["tty/ldiscs"] = static (_, _) => "n_tty       0\n",
-        ["uptime"] = static (fs, _) => Uptime(fs.Kernel),
+        ["uptime"] = static (fs, caller) => Uptime(fs.Kernel, caller?.Namespaces.Time.BootOffset ?? 0),
         ["version"] = static (_, _) => $"{KernelVersion.SystemName} version {KernelVersion.Release} (snapshot@sandbox) {KernelVersion.Version}\n",
         ["vmstat"] = static (fs, _) => $"nr_free_pages {fs.Kernel.MemorySize / 4 * 3 / 4096}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n",
     };
@@ -148,9 +148,9 @@ internal static class SystemFiles
         return string.Create(CultureInfo.InvariantCulture, $"0.00 0.00 0.00 {running}/{kernel.Tasks.Count} {(kernel.Processes.Count > 0 ? kernel.Processes.Keys.Last() : 0)}\n");
     }
 
-    private static string Uptime(GuestKernel kernel)
+    private static string Uptime(GuestKernel kernel, long offset)
     {
-        double seconds = kernel.Clock.Monotonic / 1e9;
+        double seconds = (kernel.Clock.Monotonic + offset) / 1e9;
         return string.Create(CultureInfo.InvariantCulture, $"{seconds:F2} {seconds * kernel.CpuCount:F2}\n");
     }
 }

@@ -31,7 +31,10 @@ internal static class TimerfdSyscalls
         if (args.A3 != 0 && !task.TryWrite(args.A3, Describe(file!.Timer)))
             return Errno.EFAULT;
         GuestClocks.CanWaitOn(file!.Clock, out bool wall);
-        file.Set(setting.Value.ToNanoseconds(), setting.Interval.ToNanoseconds(), (args.I1 & Abstime) != 0, wall);
+        long value = setting.Value.ToNanoseconds();
+        if (value != 0 && (args.I1 & Abstime) != 0)
+            value = Math.Max(1, GuestClocks.ToKernel(task, file.Clock, value));
+        file.Set(value, setting.Interval.ToNanoseconds(), (args.I1 & Abstime) != 0, wall);
         return SyscallResult.Ok;
     }
 

@@ -23,15 +23,21 @@ internal static class AttributeSyscalls
     {
         if (!Find(task, directory, pathAddress, flags, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH).TryGet(out VfsPath place, out Errno error))
             return error;
-        return Vfs.ChangeOwner(task, place, uid, gid);
+        return MakeOwner(task, ref uid, ref gid) ? Vfs.ChangeOwner(task, place, uid, gid) : Errno.EINVAL;
     }
 
     internal static SyscallResult Fchown(Task task, int descriptor, uint uid, uint gid)
     {
         if (!task.TryGetFile(descriptor, out FileObject? file) || file is PathFile)
             return Errno.EBADF;
+        if (!MakeOwner(task, ref uid, ref gid))
+            return Errno.EINVAL;
         return file is InodeFile opened ? Vfs.ChangeOwner(task, opened.Path, uid, gid) : SyscallResult.Ok;
     }
+
+    /// <summary>The caller's ids to the kernel's; -1, for no change, stays. False for one that its user namespace has not.</summary>
+    private static bool MakeOwner(Task task, ref uint uid, ref uint gid) =>
+        (uid == uint.MaxValue || task.UserNamespace.TryMakeUid(uid, out uid)) && (gid == uint.MaxValue || task.UserNamespace.TryMakeGid(gid, out gid));
 
     private static Result<VfsPath> Find(Task task, int directory, ulong pathAddress, int flags, int allowed)
     {

@@ -102,13 +102,13 @@ internal static class DescriptorSyscalls
             case SetOwn:
                 return SetOwner(task, fd, file, args.I2);
             case GetOwn:
-                return GetOwner(file);
+                return GetOwner(task, file);
             case SetOwnEx:
                 if (!task.TryRead(args.A2, out int type) || !task.TryRead(args.A2 + 4, out int id))
                     return Errno.EFAULT;
                 return type is < AsyncOwner.OfThread or > AsyncOwner.OfGroup ? Errno.EINVAL : SetOwner(task, fd, file, type, id);
             case GetOwnEx:
-                return task.TryWrite(args.A2, file.AsyncOwner?.Type ?? AsyncOwner.OfThread) && task.TryWrite(args.A2 + 4, file.AsyncOwner?.Id ?? 0) ? SyscallResult.Ok : Errno.EFAULT;
+                return task.TryWrite(args.A2, file.AsyncOwner?.Type ?? AsyncOwner.OfThread) && task.TryWrite(args.A2 + 4, task.PidNamespace.ToLocal(file.AsyncOwner?.Id ?? 0)) ? SyscallResult.Ok : Errno.EFAULT;
             case SetSig:
                 if (args.A2 > Signal.Max)
                     return Errno.EINVAL;
@@ -152,10 +152,17 @@ internal static class DescriptorSyscalls
     internal static SyscallResult SetOwner(Task task, int fd, FileObject file, int id) =>
         SetOwner(task, fd, file, id < 0 ? AsyncOwner.OfGroup : AsyncOwner.OfProcess, id == int.MinValue ? 0 : Math.Abs(id));
 
-    internal static int GetOwner(FileObject file) => file.AsyncOwner is { } owner ? owner.Type == AsyncOwner.OfGroup ? -owner.Id : owner.Id : 0;
+    internal static int GetOwner(Task task, FileObject file)
+    {
+        if (file.AsyncOwner is not { } owner)
+            return 0;
+        int id = task.PidNamespace.ToLocal(owner.Id);
+        return owner.Type == AsyncOwner.OfGroup ? -id : id;
+    }
 
     private static SyscallResult SetOwner(Task task, int fd, FileObject file, int type, int id)
     {
+        id = id == 0 ? 0 : task.PidNamespace.ToKernel(id);
         if (id != 0 && !(type == AsyncOwner.OfThread ? task.Kernel.Tasks.ContainsKey(id)
             : task.Kernel.Processes.Values.Any(g => (type == AsyncOwner.OfProcess ? g.Pid : g.ProcessGroup) == id)))
             return Errno.ESRCH;

@@ -64,6 +64,15 @@ public sealed partial class FileTable
 
     public void SetCloseOnExec(int fd, bool value) => _slots[fd].CloseOnExec = value;
 
+    /// <summary>The descriptor that the next file gets; EMFILE at <paramref name="limit"/>.</summary>
+    internal Result<int> PeekFree(int limit)
+    {
+        int fd = _firstFree;
+        while (fd < _slots.Length && _slots[fd].File is not null)
+            fd++;
+        return fd < limit ? fd : Errno.EMFILE;
+    }
+
     /// <summary>Puts a file at the lowest free descriptor not below <paramref name="minimum"/> and takes a reference; EMFILE at <paramref name="limit"/>.</summary>
     public Result<int> Add(FileObject file, bool closeOnExec, int limit, int minimum = 0)
     {

@@ -145,7 +145,7 @@ public struct PathWalker
 
             if (last.TrailingSlash)
                 return Errno.EISDIR;
-            if (++walker._links > MaxLinks || (flags & WalkFlags.NoSymlinks) != 0)
+            if (++walker._links > MaxLinks || (flags & WalkFlags.NoSymlinks) != 0 || (last.Parent.Mount.Flags & MountFlags.NoSymlinkFollow) != 0)
                 return Errno.ELOOP;
             if (inode.IsMagicLink)
             {
@@ -287,7 +287,7 @@ public struct PathWalker
 
     private Errno FollowLink(Inode link)
     {
-        if (++_links > MaxLinks || (_flags & WalkFlags.NoSymlinks) != 0)
+        if (++_links > MaxLinks || (_flags & WalkFlags.NoSymlinks) != 0 || (_at.Mount.Flags & MountFlags.NoSymlinkFollow) != 0)
             return Errno.ELOOP;
         if (link.IsMagicLink)
             return Jump(link);

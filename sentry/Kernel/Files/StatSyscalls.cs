@@ -64,8 +64,8 @@ internal static class StatSyscalls
             st_ino = status.Inode,
             st_nlink = status.LinkCount,
             st_mode = status.Mode,
-            st_uid = status.Uid,
-            st_gid = status.Gid,
+            st_uid = task.UserNamespace.ShowUid(status.Uid),
+            st_gid = task.UserNamespace.ShowGid(status.Gid),
             st_rdev = status.SpecialDevice,
             st_size = status.Size,
             st_blksize = status.BlockSize,
@@ -85,22 +85,23 @@ internal static class StatSyscalls
 
     internal static SyscallResult Statx(Task task, in SyscallArgs args)
     {
-        const uint BasicStats = 0x7FF, BirthTime = 0x800, MountId = 0x1000;
+        const uint BasicStats = 0x7FF, BirthTime = 0x800, MountId = 0x1000, UniqueMountId = 0x4000;
         const ulong AttributeMountRoot = 0x2000;
         if (!TryWalkFlags(args.I2, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH | AT.NO_AUTOMOUNT | AT.STATX_SYNC_TYPE, out WalkFlags flags)
             || (args.I2 & AT.STATX_SYNC_TYPE) == AT.STATX_SYNC_TYPE || (args.I3 & int.MinValue) != 0)
             return Errno.EINVAL;
         if (!GetStatus(task, args.I0, args.A1, flags, out VfsPath place).TryGet(out FileStatus status, out Errno error))
             return error;
+        bool unique = ((uint)args.I3 & UniqueMountId) != 0;
         var statx = new KernelStatx
         {
-            stx_mask = BasicStats | BirthTime | (place.IsSet ? MountId : 0),
+            stx_mask = BasicStats | BirthTime | (!place.IsSet ? 0 : unique ? UniqueMountId : MountId),
             stx_blksize = (uint)status.BlockSize,
             stx_attributes_mask = AttributeMountRoot,
             stx_attributes = place.IsSet && ReferenceEquals(place.Dentry, place.Mount.Root) ? AttributeMountRoot : 0,
             stx_nlink = status.LinkCount,
-            stx_uid = status.Uid,
-            stx_gid = status.Gid,
+            stx_uid = task.UserNamespace.ShowUid(status.Uid),
+            stx_gid = task.UserNamespace.ShowGid(status.Gid),
             stx_mode = (ushort)status.Mode,
             stx_ino = status.Inode,
             stx_size = (ulong)status.Size,
@@ -113,7 +114,7 @@ internal static class StatSyscalls
             stx_rdev_minor = DeviceNumber.Minor(status.SpecialDevice),
             stx_dev_major = DeviceNumber.Major(status.Device),
             stx_dev_minor = DeviceNumber.Minor(status.Device),
-            stx_mnt_id = place.IsSet ? (ulong)place.Mount.Id : 0,
+            stx_mnt_id = !place.IsSet ? 0 : unique ? place.Mount.UniqueId : (ulong)place.Mount.Id,
         };
         return task.TryWrite(args.A4, statx) ? SyscallResult.Ok : Errno.EFAULT;
     }

@@ -101,23 +101,26 @@ internal abstract partial class IpcObject
         task.Credentials.EffectiveUid == _creatorUid || task.Credentials.EffectiveUid == _uid || task.Credentials.HasIn(task.Ipc.Owner, Capability.CAP_SYS_ADMIN);
 
     /// <summary>IPC_SET: owner, group and permissions out of a guest's struct ipc64_perm.</summary>
-    internal void SetOwner(Task task, ReadOnlySpan<byte> permissions)
+    internal Errno SetOwner(Task task, ReadOnlySpan<byte> permissions)
     {
-        _uid = BinaryPrimitives.ReadUInt32LittleEndian(permissions[4..]);
-        _gid = BinaryPrimitives.ReadUInt32LittleEndian(permissions[8..]);
+        if (!task.UserNamespace.TryMakeUid(BinaryPrimitives.ReadUInt32LittleEndian(permissions[4..]), out uint uid)
+            || !task.UserNamespace.TryMakeGid(BinaryPrimitives.ReadUInt32LittleEndian(permissions[8..]), out uint gid))
+            return Errno.EINVAL;
+        (_uid, _gid) = (uid, gid);
         _mode = (_mode & ~0x1FFu) | (BinaryPrimitives.ReadUInt32LittleEndian(permissions[20..]) & 0x1FF);
         Touch(task);
+        return Errno.None;
     }
 
     /// <summary>Fills struct ipc64_perm.</summary>
-    internal void WritePermissions(Span<byte> destination)
+    internal void WritePermissions(Task reader, Span<byte> destination)
     {
         destination[..PermissionSize].Clear();
         BinaryPrimitives.WriteInt32LittleEndian(destination, _key);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[4..], _uid);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[8..], _gid);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[12..], _creatorUid);
-        BinaryPrimitives.WriteUInt32LittleEndian(destination[16..], _creatorGid);
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[4..], reader.UserNamespace.ShowUid(_uid));
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[8..], reader.UserNamespace.ShowGid(_gid));
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[12..], reader.UserNamespace.ShowUid(_creatorUid));
+        BinaryPrimitives.WriteUInt32LittleEndian(destination[16..], reader.UserNamespace.ShowGid(_creatorGid));
         BinaryPrimitives.WriteUInt32LittleEndian(destination[20..], _mode);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[24..], (ushort)(_id / IpcIds.Slots));
     }

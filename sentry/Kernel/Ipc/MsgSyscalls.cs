@@ -116,8 +116,10 @@ internal static class MsgSyscalls
         long limit = BinaryPrimitives.ReadInt64LittleEndian(wanted.AsSpan(88));
         if (limit > task.Ipc.QueueSizeLimit && !task.Credentials.HasIn(task.Ipc.Owner, Capability.CAP_SYS_RESOURCE))
             return Errno.EPERM;
+        error = queue.SetOwner(task, wanted);
+        if (error != Errno.None)
+            return error;
         queue.Limit = limit;
-        queue.SetOwner(task, wanted);
 
         // More room or other permissions: whoever waits looks again.
         queue.Waiters.Wake();
@@ -133,7 +135,7 @@ internal static class MsgSyscalls
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[QueueSize];
         bytes.Clear();
-        queue.WritePermissions(bytes);
+        queue.WritePermissions(task, bytes);
         ReadOnlySpan<long> values = [queue.SendTime, queue.ReceiveTime, queue.ChangeTime, queue.Bytes, queue.Count, queue.Limit];
         for (int i = 0; i < values.Length; i++)
             BinaryPrimitives.WriteInt64LittleEndian(bytes[(48 + (i * 8))..], values[i]);

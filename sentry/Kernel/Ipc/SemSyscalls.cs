@@ -186,9 +186,8 @@ internal static class SemSyscalls
         if (!set.IsOwner(task))
             return Errno.EPERM;
         if (command == IpcObject.Set)
-            set.SetOwner(task, wanted);
-        else
-            task.Ipc.Semaphores.Remove(set);
+            return set.SetOwner(task, wanted);
+        task.Ipc.Semaphores.Remove(set);
         return SyscallResult.Ok;
     }
 
@@ -201,7 +200,7 @@ internal static class SemSyscalls
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[SetSize];
         bytes.Clear();
-        set.WritePermissions(bytes);
+        set.WritePermissions(task, bytes);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[48..], set.OperationTime);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[64..], set.ChangeTime);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[80..], set.Count);

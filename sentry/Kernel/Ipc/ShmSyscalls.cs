@@ -166,9 +166,8 @@ internal static class ShmSyscalls
         if (!segment.IsOwner(task))
             return Errno.EPERM;
         if (command == IpcObject.Set)
-            segment.SetOwner(task, wanted);
-        else
-            segment.Destroy();
+            return segment.SetOwner(task, wanted);
+        segment.Destroy();
         return SyscallResult.Ok;
     }
 
@@ -196,7 +195,7 @@ internal static class ShmSyscalls
             return Errno.EACCES;
         Span<byte> bytes = stackalloc byte[SegmentSize];
         bytes.Clear();
-        segment.WritePermissions(bytes);
+        segment.WritePermissions(task, bytes);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[48..], segment.Size);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[56..], segment.AttachTime);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[64..], segment.DetachTime);

@@ -32,7 +32,7 @@ public sealed partial class NamespaceSet
         Uts = new UtsNamespace(kernel, User, null);
         Ipc = new IpcNamespace(kernel, User);
         PidForChildren = new PidNamespace(kernel, User);
-        Network = new NetworkNamespace(kernel, User);
+        Network = new NetworkNamespace(kernel, User, true);
         Cgroup = new CgroupNamespace(kernel, User);
         Time = TimeForChildren = new TimeNamespace(kernel, User, null);
 
@@ -75,7 +75,7 @@ public sealed partial class NamespaceSet
             Uts = (kinds & NamespaceKinds.Uts) != 0 ? new UtsNamespace(kernel, owner, Uts) : Uts,
             Ipc = (kinds & NamespaceKinds.Ipc) != 0 ? new IpcNamespace(kernel, owner) : Ipc,
             PidForChildren = pids,
-            Network = (kinds & NamespaceKinds.Network) != 0 ? new NetworkNamespace(kernel, owner) : Network,
+            Network = (kinds & NamespaceKinds.Network) != 0 ? new NetworkNamespace(kernel, owner, false) : Network,
             Cgroup = (kinds & NamespaceKinds.Cgroup) != 0 ? new CgroupNamespace(kernel, owner) : Cgroup,
             TimeForChildren = (kinds & NamespaceKinds.Time) != 0 ? new TimeNamespace(kernel, owner, Time) : TimeForChildren,
         };

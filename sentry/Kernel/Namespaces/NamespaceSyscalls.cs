@@ -153,6 +153,8 @@ internal static class NamespaceSyscalls
             task.SemaphoreUndo = null;
         }
 
+        if (!ReferenceEquals(namespaces.Time, task.Namespaces.Time))
+            ProgramLoader.UseClock(task.Memory, task.Thread, task.Kernel, namespaces.Time);
         task.Credentials = credentials;
         task.Namespaces = namespaces;
         if (mounts is null)

@@ -79,9 +79,12 @@ internal static class ControlMessages
             Uid = BinaryPrimitives.ReadUInt32LittleEndian(data[4..]),
             Gid = BinaryPrimitives.ReadUInt32LittleEndian(data[8..]),
         };
-        bool uid = claimed.Uid == own.Uid || claimed.Uid == own.EffectiveUid || claimed.Uid == own.SavedUid || own.Has(Capability.CAP_SETUID);
-        bool gid = claimed.Gid == own.Gid || claimed.Gid == own.EffectiveGid || claimed.Gid == own.SavedGid || own.Has(Capability.CAP_SETGID);
-        bool pid = claimed.Pid == task.Group.Pid || own.Has(Capability.CAP_SYS_ADMIN);
+        if (!task.UserNamespace.TryMakeUid(claimed.Uid, out claimed.Uid) || !task.UserNamespace.TryMakeGid(claimed.Gid, out claimed.Gid))
+            return Errno.EINVAL;
+        claimed.Pid = task.PidNamespace.ToKernel(claimed.Pid);
+        bool uid = claimed.Uid == own.Uid || claimed.Uid == own.EffectiveUid || claimed.Uid == own.SavedUid || own.HasOwn(Capability.CAP_SETUID);
+        bool gid = claimed.Gid == own.Gid || claimed.Gid == own.EffectiveGid || claimed.Gid == own.SavedGid || own.HasOwn(Capability.CAP_SETGID);
+        bool pid = claimed.Pid == task.Group.Pid || own.HasIn(task.PidNamespace.Owner, Capability.CAP_SYS_ADMIN);
         if (!uid || !gid || !pid)
             return Errno.EPERM;
         if (claimed.Pid != task.Group.Pid && !task.Kernel.Processes.ContainsKey(claimed.Pid))
@@ -97,9 +100,9 @@ internal static class ControlMessages
         if (request.Credentials is { } credentials)
         {
             Span<byte> data = stackalloc byte[CredentialsSize];
-            BinaryPrimitives.WriteInt32LittleEndian(data, credentials.Pid);
-            BinaryPrimitives.WriteUInt32LittleEndian(data[4..], credentials.Uid);
-            BinaryPrimitives.WriteUInt32LittleEndian(data[8..], credentials.Gid);
+            BinaryPrimitives.WriteInt32LittleEndian(data, task.PidNamespace.ToLocal(credentials.Pid));
+            BinaryPrimitives.WriteUInt32LittleEndian(data[4..], task.UserNamespace.ShowUid(credentials.Uid));
+            BinaryPrimitives.WriteUInt32LittleEndian(data[8..], task.UserNamespace.ShowGid(credentials.Gid));
             Put(task, address, length, ref used, SOL.SOCKET, SCM.CREDENTIALS, data, request);
         }
 

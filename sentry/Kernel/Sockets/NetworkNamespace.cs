@@ -1,4 +1,5 @@
 using Netstack.Stack;
+using Netstack.Wire;
 using Sentry.Kernel.Sockets.Netlink.Routing;
 
 namespace Sentry.Kernel.Sockets;
@@ -20,11 +21,18 @@ public sealed partial class NetworkNamespace : Namespace, ITimerTarget, IAfterLo
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
 
-    internal NetworkNamespace(GuestKernel kernel, UserNamespace owner)
+    internal NetworkNamespace(GuestKernel kernel, UserNamespace owner, bool isFirst)
         : base(kernel, owner)
     {
         _kernel = kernel;
         _stack = new NetworkStack(kernel.Host);
+        if (!isFirst)
+        {
+            // Only a sandbox begins with its loopback interface up.
+            _stack.Loopback.IsUp = false;
+            _stack.Loopback.RemoveAddress(InetAddress.LoopbackV4);
+        }
+
         Observe();
     }
 

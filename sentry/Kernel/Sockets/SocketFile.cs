@@ -235,7 +235,7 @@ public abstract partial class SocketFile : FileObject
             case SIOC.SETOWN_FIO or SIOC.SPGRP:
                 return caller.TryRead(argument, out int owner) ? DescriptorSyscalls.SetOwner(caller, caller.Call.Args.I0, this, owner) : Errno.EFAULT;
             case SIOC.GETOWN_FIO or SIOC.GPGRP:
-                return caller.TryWrite(argument, DescriptorSyscalls.GetOwner(this)) ? SyscallResult.Ok : Errno.EFAULT;
+                return caller.TryWrite(argument, DescriptorSyscalls.GetOwner(caller, this)) ? SyscallResult.Ok : Errno.EFAULT;
             default:
                 return InterfaceRequests.Handle(caller, Domain, request, argument);
         }

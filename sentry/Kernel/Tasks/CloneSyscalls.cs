@@ -83,9 +83,17 @@ internal static class CloneSyscalls
             return Errno.EINVAL;
         if ((flags & Parent) != 0 && task.Group.IsReaper)
             return Errno.EINVAL;
-        if ((flags & PidFd) != 0 && (!task.TryWrite(request.PidFd, -1) || task.Files.CountFree((int)Math.Min(int.MaxValue, task.Group.Limits[ResourceLimits.NoFile].Soft)) == 0))
-            return task.TryWrite(request.PidFd, -1) ? Errno.EMFILE : Errno.EFAULT;
-        if (!MakePlan(task, request).TryGet(out Plan? plan, out Errno error))
+        Errno error;
+        if ((flags & PidFd) != 0)
+        {
+            // Told before there is a file behind it: a parent that forks runs on before its child is made.
+            if (!task.Files.PeekFree((int)Math.Min(int.MaxValue, task.Group.Limits[ResourceLimits.NoFile].Soft)).TryGet(out int descriptor, out error))
+                return error;
+            if (!task.TryWrite(request.PidFd, descriptor))
+                return Errno.EFAULT;
+        }
+
+        if (!MakePlan(task, request).TryGet(out Plan? plan, out error))
             return error;
         return (flags & Vm) != 0 ? CreateSharing(task, request, plan) : CreateCopy(task, request, plan);
     }
@@ -133,7 +141,7 @@ internal static class CloneSyscalls
         if (id < 0)
             return Errno.EAGAIN;
         error = pids.Add(id, pids.IsFirst ? 0 : wanted);
-        return error != Errno.None ? error : new Plan(id, pids, (flags & Thread) != 0 ? namespaces : namespaces.ForChild(), credentials, copied);
+        return error != Errno.None ? error : new Plan(id, pids, (flags & Vm) != 0 ? namespaces : namespaces.ForChild(), credentials, copied);
     }
 
     /// <summary>RLIMIT_NPROC counts the processes of the real user; root and its like are exempt.</summary>
@@ -183,6 +191,8 @@ internal static class CloneSyscalls
         IGuestThread thread = made.Value;
         Task child = MakeTask(task, request, plan, task.Memory.Copy(thread.AddressSpace));
         Mappings.ApplyForkAdvice(child.Memory, thread);
+        if (!ReferenceEquals(child.Namespaces.Time, task.Namespaces.Time))
+            ProgramLoader.UseClock(child.Memory, thread, task.Kernel, child.Namespaces.Time);
         Start(child, thread, request);
         if ((request.Flags & Vfork) != 0)
         {
@@ -276,9 +286,8 @@ internal static class CloneSyscalls
         kernel.Tasks.Add(tid, child);
         if ((flags & PidFd) != 0)
         {
-            // There is a free descriptor and the word can be written: both were tried before.
-            Result<int> descriptor = parent.AddFile(new PidFile(group, (flags & Thread) != 0 ? child : null, OpenFlags.ReadWrite), true);
-            parent.TryWrite(request.PidFd, descriptor.IsOk ? descriptor.Value : -1);
+            // The descriptor that was told: there is room for it.
+            parent.AddFile(new PidFile(group, (flags & Thread) != 0 ? child : null, OpenFlags.ReadWrite), true);
         }
 
         return child;

@@ -189,11 +189,14 @@ public static class ExecSyscalls
         (Credentials credentials, bool secure) = gained;
         program.Secure = secure;
         Credentials before = task.Credentials;
+        NamespaceSet namespaces = task.Namespaces;
         task.Credentials = credentials;
+        task.Namespaces = namespaces.ForChild();
         error = ProgramLoader.Load(task, memory, thread, program);
         if (error != Errno.None)
         {
             task.Credentials = before;
+            task.Namespaces = namespaces;
             memory.RemoveUser();
             thread.Kill();
             return error;

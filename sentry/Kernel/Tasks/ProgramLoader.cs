@@ -86,7 +86,7 @@ internal static class ProgramLoader
         ulong heap = Mappings.RoundUp(image.HighestAddress + bias) + (RandomBelow(kernel, 0x2000) * Mappings.PageSize);
         memory.BreakStart = heap;
         memory.Break = heap;
-        ulong vdso = MapVdso(memory, thread, kernel);
+        ulong vdso = MapVdso(memory, thread, kernel, task.Namespaces.Time);
         error = thread.Flush();
         if (error != Errno.None)
             return error;
@@ -144,12 +144,12 @@ internal static class ProgramLoader
         return Errno.None;
     }
 
-    private static ulong MapVdso(MemoryManager memory, IGuestThread thread, GuestKernel kernel)
+    private static ulong MapVdso(MemoryManager memory, IGuestThread thread, GuestKernel kernel, TimeNamespace time)
     {
         if (kernel.VdsoFile is not { } file)
             return 0;
         ulong length = kernel.VdsoLength;
-        FileObject? clockPage = kernel.ClockPage;
+        FileObject? clockPage = kernel.ClockPageOf(time);
         ulong place = Mappings.FindPlace(memory, length + (clockPage is null ? 0 : Mappings.PageSize));
         bool mapped = place != 0 && Mappings.Map(memory, thread, new MapRequest
         {
@@ -160,16 +160,31 @@ internal static class ProgramLoader
             File = file,
             Kind = AreaKind.Vdso,
         }).IsOk;
-        mapped = mapped && (clockPage is null || Mappings.Map(memory, thread, new MapRequest
-        {
-            Address = place + length,
-            Length = Mappings.PageSize,
-            Protection = MemoryProtection.Read,
-            Fixed = true,
-            File = clockPage,
-            Kind = AreaKind.ClockPage,
-        }).IsOk);
+        mapped = mapped && (clockPage is null || MapClockPage(memory, thread, place + length, clockPage));
         return mapped ? place : 0;
+    }
+
+    private static bool MapClockPage(MemoryManager memory, IGuestThread thread, ulong place, FileObject page) => Mappings.Map(memory, thread, new MapRequest
+    {
+        Address = place,
+        Length = Mappings.PageSize,
+        Protection = MemoryProtection.Read,
+        Fixed = true,
+        File = page,
+        Kind = AreaKind.ClockPage,
+    }).IsOk;
+
+    /// <summary>Puts the clock page of a time namespace in place of the one a process has; its thread takes operations.</summary>
+    internal static void UseClock(MemoryManager memory, IGuestThread thread, GuestKernel kernel, TimeNamespace time)
+    {
+        foreach (Area area in memory.Areas.All)
+        {
+            if (area.Kind != AreaKind.ClockPage)
+                continue;
+            if (kernel.ClockPageOf(time) is { } page && !ReferenceEquals(area.File, page))
+                MapClockPage(memory, thread, area.Start, page);
+            return;
+        }
     }
 
     private static Result<ulong> WriteStack(Task task, MemoryManager memory, Program program, ulong bias, ulong interpreterBase, ulong vdso, ulong top)

@@ -14,7 +14,7 @@ internal static class SystemSyscalls
         Span<byte> names = stackalloc byte[6 * NameSize];
         names.Clear();
         string machine = (task.Group.Personality & 0xff) == PersonalityLinux32 ? "i686" : "x86_64";
-        ReadOnlySpan<string> values = [KernelVersion.SystemName, task.Kernel.HostName, KernelVersion.Release, KernelVersion.Version, machine, task.Kernel.DomainName];
+        ReadOnlySpan<string> values = [KernelVersion.SystemName, task.Namespaces.Uts.HostName, KernelVersion.Release, KernelVersion.Version, machine, task.Namespaces.Uts.DomainName];
         for (int i = 0; i < values.Length; i++)
             Encoding.Latin1.GetBytes(values[i].AsSpan(0, Math.Min(values[i].Length, NameSize - 1)), names[(i * NameSize)..]);
         return task.Memory.TryWriteAll(args.A0, names) ? SyscallResult.Ok : Errno.EFAULT;
@@ -60,7 +60,7 @@ internal static class SystemSyscalls
     {
         SyscallResult result = ReadHostName(task, args, out string? name);
         if (name is not null)
-            task.Kernel.HostName = name;
+            task.Namespaces.Uts.HostName = name;
         return result;
     }
 
@@ -68,7 +68,7 @@ internal static class SystemSyscalls
     {
         SyscallResult result = ReadHostName(task, args, out string? name);
         if (name is not null)
-            task.Kernel.DomainName = name;
+            task.Namespaces.Uts.DomainName = name;
         return result;
     }
 

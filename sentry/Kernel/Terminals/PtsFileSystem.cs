@@ -39,7 +39,10 @@ public sealed partial class PtsFileSystem : FileSystem
     internal PtmxNode Ptmx => _ptmx;
 
     /// <summary>A new instance with the options of mount(8): uid, gid, mode, ptmxmode, max; EINVAL for others.</summary>
-    public static Result<Dentry> Make(GuestKernel kernel, string source, string options)
+    public static Result<Dentry> Make(FileSystemRequest request) => Make(request.Kernel, request.Task.UserNamespace, request.Source, request.Options);
+
+    /// <summary>The same for a mounter whose ids are those of <paramref name="namespaceOfIds"/>.</summary>
+    public static Result<Dentry> Make(GuestKernel kernel, UserNamespace namespaceOfIds, string source, string options)
     {
         uint mode = DefaultMode, ptmxMode = 0;
         uint? uid = null, gid = null;
@@ -52,11 +55,11 @@ public sealed partial class PtsFileSystem : FileSystem
             switch (parts[0])
             {
                 case "uid":
-                    good = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint user);
+                    good = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint user) && namespaceOfIds.TryMakeUid(user, out user);
                     uid = user;
                     break;
                 case "gid":
-                    good = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint group);
+                    good = uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint group) && namespaceOfIds.TryMakeGid(group, out group);
                     gid = group;
                     break;
                 case "mode":

@@ -266,7 +266,7 @@ internal static class TerminalIoctls
     {
         if ((file is TerminalFile && task.Group.Terminal != terminal) || (session && terminal.Session == 0))
             return Errno.ENOTTY;
-        return PutInt(task, argument, session ? terminal.Session : terminal.Foreground);
+        return PutInt(task, argument, task.PidNamespace.ToLocal(session ? terminal.Session : terminal.Foreground));
     }
 
     private static SyscallResult SetForeground(Task task, Terminal terminal, ulong argument)
@@ -286,6 +286,7 @@ internal static class TerminalIoctls
             return Errno.EINVAL;
         if (group.Terminal != terminal || terminal.Session != group.Session)
             return Errno.ENOTTY;
+        processGroup = task.PidNamespace.ToKernel(processGroup);
         ThreadGroup? member = null;
         foreach (ThreadGroup other in task.Kernel.Processes.Values)
         {

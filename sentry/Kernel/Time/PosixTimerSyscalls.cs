@@ -59,6 +59,8 @@ internal static class PosixTimerSyscalls
         Itimerspec old = TimerfdSyscalls.Describe(timer);
         long value = setting.Value.ToNanoseconds();
         bool absolute = (args.I1 & Abstime) != 0, known = GuestClocks.CanWaitOn(timer.Clock, out bool wall);
+        if (absolute)
+            value = value == 0 ? 0 : Math.Max(1, GuestClocks.ToKernel(task, timer.Clock, value));
         if (value == 0)
             timer.Disarm();
         else

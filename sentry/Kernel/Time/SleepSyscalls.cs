@@ -18,7 +18,7 @@ internal static class SleepSyscalls
             return Errno.EFAULT;
         if (!until.IsValid)
             return Errno.EINVAL;
-        long deadline = until.ToNanoseconds();
+        long deadline = GuestClocks.ToKernel(task, args.I0, until.ToNanoseconds());
         if (cpu)
             deadline = deadline == long.MaxValue ? deadline : deadline + task.Group.StartTime;
         return SleepUntil(task, deadline, wall) ? SyscallResult.Ok : task.Block(InterruptMode.Interrupt);

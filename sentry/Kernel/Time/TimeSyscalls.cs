@@ -131,7 +131,7 @@ internal static class GuestClocks
             case ClockId.Realtime or ClockId.RealtimeCoarse or ClockId.RealtimeAlarm or ClockId.Tai:
                 return time.Realtime;
             case ClockId.Monotonic or ClockId.MonotonicRaw or ClockId.MonotonicCoarse or ClockId.Boottime or ClockId.BoottimeAlarm:
-                return time.Monotonic;
+                return time.Monotonic + Offset(task, clock);
             case ClockId.ProcessCpu:
                 return ProcessCpu(task.Group);
             case ClockId.ThreadCpu:
@@ -152,6 +152,21 @@ internal static class GuestClocks
 
     /// <summary>Processor time used, ns.</summary>
     internal static long ProcessCpu(ThreadGroup group) => Math.Max(1, LimitSyscalls.CpuTime(group));
+
+    /// <summary>What the caller's time namespace adds to a clock, ns.</summary>
+    internal static long Offset(Task task, int clock) => clock switch
+    {
+        ClockId.Monotonic or ClockId.MonotonicRaw or ClockId.MonotonicCoarse => task.Namespaces.Time.MonotonicOffset,
+        ClockId.Boottime or ClockId.BoottimeAlarm => task.Namespaces.Time.BootOffset,
+        _ => 0,
+    };
+
+    /// <summary>A time on a clock as the caller gives it, as the kernel knows it.</summary>
+    internal static long ToKernel(Task task, int clock, long time)
+    {
+        long offset = Offset(task, clock);
+        return offset == 0 || time == long.MaxValue ? time : Math.Max(0, offset < 0 && time > long.MaxValue + offset ? long.MaxValue : time - offset);
+    }
 
     /// <summary>Whether a clock may be slept on or given to a timer, and whether it is the wall clock.</summary>
     internal static bool CanWaitOn(int clock, out bool wall)

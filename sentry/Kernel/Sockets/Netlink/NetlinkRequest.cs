@@ -36,7 +36,7 @@ internal sealed class NetlinkRequest
     internal bool IsStrict => Socket.ChecksStrictly;
 
     /// <summary>Whether who asks may change the network: now, and when the socket was opened (netlink_net_capable).</summary>
-    internal bool MayConfigure => Task.Credentials.Has(Capability.CAP_NET_ADMIN) && Socket.Opener.Has(Capability.CAP_NET_ADMIN);
+    internal bool MayConfigure => Task.Credentials.HasIn(Task.Network.Owner, Capability.CAP_NET_ADMIN) && Socket.Opener.HasIn(Task.Network.Owner, Capability.CAP_NET_ADMIN);
 
     // ---- the extended acknowledgement ----------------------------------------------------------------------------
 
