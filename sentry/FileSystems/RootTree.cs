@@ -34,7 +34,7 @@ public static class RootTree
         mounts.Attach(shm.Inode.FileSystem, shm, new VfsPath(dev.Mount, Find(dev.Dentry, "shm", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev);
         Dentry queues = Mqueues.GetRoot(kernel, kernel.Ipc);
         mounts.Attach(queues.Inode.FileSystem, queues, new VfsPath(dev.Mount, Find(dev.Dentry, "mqueue", 0x3FF)), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
-        if (!PtsFileSystem.Make(kernel, "devpts", "gid=5,mode=620,ptmxmode=666").TryGet(out Dentry? pts, out Errno error))
+        if (!PtsFileSystem.Make(kernel, kernel.Namespaces.User, "devpts", "gid=5,mode=620,ptmxmode=666").TryGet(out Dentry? pts, out Errno error))
             throw new IOException($"/dev/pts cannot be made: {error}");
         mounts.Attach(pts.Inode.FileSystem, pts, new VfsPath(dev.Mount, Find(dev.Dentry, "pts", 0x1ED)), MountFlags.NoSuid | MountFlags.NoExec);
         Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
@@ -74,61 +74,12 @@ public static class RootTree
     /// <summary>Makes tmpfs, devtmpfs, devpts, proc and sysfs known to mount(2). Called for a new and for a restored sandbox.</summary>
     public static void RegisterTypes()
     {
-        FileSystemTypes.Register("tmpfs", MakeTmpfs);
+        FileSystemTypes.Register("tmpfs", TmpfsFileSystem.Make);
         FileSystemTypes.Register("devtmpfs", static r => DeviceTree.Create(r.Kernel).Root, inUserNamespaces: false);
         FileSystemTypes.Register("mqueue", static r => Mqueues.GetRoot(r.Kernel, r.Task.Ipc));
         FileSystemTypes.Register("devpts", PtsFileSystem.Make, inUserNamespaces: true);
         FileSystemTypes.Register("proc", static r => new ProcFileSystem(r.Kernel, r.Task.PidNamespace).Root);
         FileSystemTypes.Register("sysfs", static r => new SysFileSystem(r.Kernel).Root);
-    }
-
-    private static Result<Dentry> MakeTmpfs(FileSystemRequest request)
-    {
-        (GuestKernel kernel, string source, string options) = (request.Kernel, request.Source, request.Options);
-        uint permissions = 0x3FF;
-        uint uid = 0, gid = 0;
-        foreach (string option in options.Split(',', StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] parts = option.Split('=', 2);
-            string value = parts.Length == 2 ? parts[1] : "";
-            switch (parts[0])
-            {
-                case "mode":
-                    if (!TryParseOctal(value, out permissions))
-                        return Errno.EINVAL;
-                    break;
-                case "uid":
-                    if (!uint.TryParse(value, out uid))
-                        return Errno.EINVAL;
-                    break;
-                case "gid":
-                    if (!uint.TryParse(value, out gid))
-                        return Errno.EINVAL;
-                    break;
-                case "size" or "nr_inodes" or "nr_blocks" or "huge" or "mpol" or "inode32" or "inode64" or "noswap":
-                    break;
-                default:
-                    return Errno.EINVAL;
-            }
-        }
-
-        Dentry root = new TmpfsFileSystem(kernel, source, permissions).Root;
-        if (uid != 0 || gid != 0)
-            root.Inode.SetAttributes(new AttributeChange { Uid = uid, Gid = gid });
-        return root;
-    }
-
-    private static bool TryParseOctal(string text, out uint value)
-    {
-        value = 0;
-        foreach (char digit in text)
-        {
-            if (digit is < '0' or > '7' || value > 0x1FF)
-                return false;
-            value = (value << 3) | (uint)(digit - '0');
-        }
-
-        return text.Length > 0;
     }
 
     private static void Attach(MountNamespace mounts, string name, Dentry root, MountFlags flags) =>

@@ -79,6 +79,30 @@ public sealed partial class FileData : IAfterLoad
         }
     }
 
+    /// <summary>How far from <paramref name="start"/> towards <paramref name="end"/> content can be put when there are <paramref name="room"/> more bytes of storage.</summary>
+    internal long Reach(long start, long end, long room)
+    {
+        long stored = _small is not null ? PageSize : RoundUp(_size);
+        for (long at = start & -PageSize; at < end;)
+        {
+            bool hole = at >= stored;
+            long next = hole ? RoundUp(end) : stored;
+            if (!hole && _small is null)
+                next = PieceAt(at, Math.Min(stored, RoundUp(end)), out hole).End;
+            if (hole)
+            {
+                long possible = Math.Min(next - at, room & -PageSize);
+                room -= possible;
+                if (at + possible < next)
+                    return Math.Max(start, Math.Min(end, at + possible));
+            }
+
+            at = next;
+        }
+
+        return end;
+    }
+
     /// <summary>Whether some of it still comes from the lower file.</summary>
     public bool UsesLower
     {

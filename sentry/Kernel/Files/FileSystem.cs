@@ -44,7 +44,10 @@ public abstract partial class FileSystem
     }
 
     /// <summary>mount(2) with MS_REMOUNT, fsconfig(2): other options; EINVAL for those it does not know.</summary>
-    public virtual Errno Reconfigure(string options) => Errno.None;
+    public virtual Errno Reconfigure(Task? caller, string options) => Errno.None;
+
+    /// <summary>What it may hold; null where nothing is counted.</summary>
+    public virtual SpaceQuota? Quota => null;
 
     /// <summary>The file system's name in /proc/filesystems.</summary>
     public abstract string TypeName { get; }

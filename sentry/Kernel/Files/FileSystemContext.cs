@@ -83,7 +83,7 @@ internal sealed partial class FileSystemContext : FileObject
             return Errno.EBUSY;
         if (_readOnly && !_picked.IsReadOnly && MountSyscalls.HasWriters(task.Kernel, _picked))
             return Errno.EBUSY;
-        Errno error = _picked.Reconfigure(string.Join(',', _options));
+        Errno error = _picked.Reconfigure(task, string.Join(',', _options));
         if (error != Errno.None)
             return error;
         _picked.IsReadOnly = _readOnly;

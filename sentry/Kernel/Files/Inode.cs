@@ -60,6 +60,7 @@ public abstract partial class Inode
     [Saved(81)] private int _executeCount;
     [Saved(82)] private List<FileWatch>? _watches;
     [Saved(83)] private FileLeases? _leases;
+    [Saved(84)] private bool _counted;
 
     protected Inode(FileSystem fileSystem, uint mode, uint uid, uint gid)
         : this(fileSystem, fileSystem.NewInodeNumber(), mode, uid, gid)
@@ -307,6 +308,17 @@ public abstract partial class Inode
         if (HasWatches)
             FileNotifier.OnGone(this, FileEvent.DeleteSelf);
         OnEvicted();
+        if (_counted)
+            _fileSystem.Quota?.ReturnInode();
+        _counted = false;
+    }
+
+    /// <summary>Counts it among the inodes that its file system may have; ENOSPC.</summary>
+    internal Errno Enlist()
+    {
+        Errno error = _counted || _fileSystem.Quota is not { } quota ? Errno.None : quota.TakeInode();
+        _counted = error == Errno.None && _fileSystem.Quota is not null;
+        return error;
     }
 
     /// <summary>No open description is left.</summary>

@@ -187,6 +187,9 @@ public partial class MemoryDirectory : Inode
             S.IFLNK => new MemorySymlink(FileSystem, node.Target, node.Uid, gid),
             _ => new MemorySpecial(FileSystem, mode, node.Uid, gid, node.Device),
         };
+        error = inode.Enlist();
+        if (error != Errno.None)
+            return error;
         Insert(name, inode);
         if (inode.IsDirectory)
             LinkCount++;
@@ -311,6 +314,18 @@ public partial class MemoryDirectory : Inode
         MemorySymlink link => link.PrepareChange(),
         _ => Errno.None,
     };
+
+    /// <summary>Counts it and all below it for the file system's quota.</summary>
+    public void ChargeAll()
+    {
+        Enlist();
+        foreach (MemoryEntry entry in Index.Values)
+        {
+            entry.Inode?.Enlist();
+            (entry.Inode as MemoryFile)?.Settle();
+            (entry.Inode as MemoryDirectory)?.ChargeAll();
+        }
+    }
 
     private static void MoveLink(Inode child, MemoryDirectory from, MemoryDirectory to)
     {

@@ -21,6 +21,7 @@ public partial class MemoryFile : Inode
     [Saved(2)] private FileSeals _seals = FileSeals.Seal;
     [Saved(3)] private bool _everWritable;
     [Saved(4)] private ExtendedAttributes? _extended;
+    [Saved(5)] private long _charged;
 
     public MemoryFile(FileSystem fileSystem, uint mode, uint uid, uint gid)
         : base(fileSystem, mode, uid, gid)
@@ -77,6 +78,7 @@ public partial class MemoryFile : Inode
         Errno error = PrepareChange();
         if (error == Errno.None)
             error = Data.Truncate(length);
+        Settle();
         if (error == Errno.None)
             TouchModified();
         return error;
@@ -106,7 +108,30 @@ public partial class MemoryFile : Inode
             Mode &= ~S.ISGID;
     }
 
-    protected override void OnEvicted() => _data?.Dispose();
+    protected override void OnEvicted()
+    {
+        _data?.Dispose();
+        Settle();
+    }
+
+    /// <summary>How far from <paramref name="start"/> towards <paramref name="end"/> the file system has room; ENOSPC when not for one byte.</summary>
+    internal Result<long> Reach(long start, long end)
+    {
+        if (FileSystem.Quota is not { } quota)
+            return end;
+        long reached = Data.Reach(start, end, quota.Free);
+        return reached > start ? reached : Errno.ENOSPC;
+    }
+
+    /// <summary>Counts what the last change took or gave back.</summary>
+    internal void Settle()
+    {
+        if (FileSystem.Quota is not { } quota)
+            return;
+        long now = _data?.AllocatedBytes ?? 0;
+        quota.Charge(now - _charged);
+        _charged = now;
+    }
 }
 
 /// <summary>A symbolic link kept in memory.</summary>

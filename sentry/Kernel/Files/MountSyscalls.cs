@@ -97,7 +97,7 @@ internal static class MountSyscalls
         bool readOnly = (flags & MountFlags.ReadOnly) != 0;
         if (readOnly && !fileSystem.IsReadOnly && HasWriters(task.Kernel, fileSystem))
             return Errno.EBUSY;
-        Errno error = fileSystem.Reconfigure(options);
+        Errno error = fileSystem.Reconfigure(task, options);
         if (error != Errno.None)
             return error;
         fileSystem.IsReadOnly = readOnly;

@@ -311,9 +311,12 @@ internal static class ReadWriteSyscalls
         if (error == Errno.None && (mode & (PunchHole | ZeroRange)) != 0)
             error = regular.Data.PunchHole(offset, end);
         if (error == Errno.None && (mode & PunchHole) == 0)
+            error = inode.Reach(offset, end).TryGet(out long reached, out error) && reached < end ? Errno.ENOSPC : error;
+        if (error == Errno.None && (mode & PunchHole) == 0)
             error = regular.Data.Allocate(offset, (mode & KeepSize) != 0 ? Math.Min(end, Math.Max(offset, inode.Size)) : end);
         if (error == Errno.None && (mode & KeepSize) == 0 && end > inode.Size)
             error = regular.Data.Truncate(end);
+        inode.Settle();
         if (error != Errno.None)
             return error;
         inode.TouchModified();

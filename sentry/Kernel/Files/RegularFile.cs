@@ -80,7 +80,12 @@ public sealed partial class RegularFile : InodeFile
             return Errno.EFBIG;
         if (source.Length > limit - start)
             source = source.Take(limit - start);
+        if (!_file.Reach(start, start + source.Length).TryGet(out long reached, out Errno error))
+            return error;
+        if (reached < start + source.Length)
+            source = source.Take(reached - start);
         Result<long> moved = _file.Data.Write(source, start);
+        _file.Settle();
         if (moved.IsOk)
         {
             _file.TouchModified();
@@ -134,6 +139,8 @@ public sealed partial class RegularFile : InodeFile
     {
         if (shared && writable && (_file.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0)
             return Errno.EPERM;
-        return _file.Data.GetHostExtents(offset, length, shared && (writable || _file.EverWritable), shared, extents);
+        Errno error = _file.Data.GetHostExtents(offset, length, shared && (writable || _file.EverWritable), shared, extents);
+        _file.Settle();
+        return error;
     }
 }

@@ -136,6 +136,9 @@ public static class Vfs
             return error;
         Credentials credentials = task.Credentials;
         var inode = new MemoryFile(directory.Inode.FileSystem, S.IFREG | (mode & S.PermissionMask & ~task.Fs.Umask), credentials.FsUid, credentials.FsGid) { LinkCount = 0 };
+        error = inode.Enlist();
+        if (error != Errno.None)
+            return error;
         var dentry = new Dentry(directory.Dentry, "#" + inode.Number, inode);
         dentry.Unhash();
         return inode.Open(task, new VfsPath(directory.Mount, dentry), (flags & ~OpenFlags.TmpFile) | OpenFlags.LargeFile);
