@@ -33,6 +33,7 @@ public sealed partial class Mount
     [Saved(11)] private bool _unbindable;
     [Saved(12)] private ulong _uniqueId;
     [Saved(13)] private bool _expiring;
+    [Saved(14)] private bool _locked;
 
     internal Mount(MountRegistry registry, FileSystem fileSystem, Dentry root, MountFlags flags)
     {
@@ -71,6 +72,13 @@ public sealed partial class Mount
     public PeerGroup? Master => _master;
 
     public bool IsUnbindable => _unbindable;
+
+    /// <summary>It came with a namespace of fewer rights than where it was made, which must not see what it covers (mount_namespaces(7), "Restrictions").</summary>
+    internal bool IsLocked
+    {
+        get => _locked;
+        set => _locked = value;
+    }
 
     /// <summary>umount2(2) with MNT_EXPIRE asked for it once, and nobody has used it since.</summary>
     internal bool IsExpiring

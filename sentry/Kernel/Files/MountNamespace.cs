@@ -58,7 +58,10 @@ public sealed partial class MountNamespace : Namespace
         if (!ReferenceEquals(owner, Owner))
         {
             foreach (Mount mount in copies.Values)
+            {
                 mount.MakeSlave();
+                mount.IsLocked = !ReferenceEquals(mount, copy.RootMount);
+            }
         }
 
         return copy;

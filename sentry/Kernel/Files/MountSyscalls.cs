@@ -131,7 +131,7 @@ internal static class MountSyscalls
     internal static Result<Mount> CloneTree(Task task, in VfsPath from, bool recursive)
     {
         bool mayCopy = IsOwn(task, from.Mount) || from.Mount.Namespace is null || from.Mount.FileSystem is NamespaceFileSystem;
-        if (!mayCopy || MountTrees.Copy(from.Mount, from.Dentry, task.Kernel.MountRegistry, recursive) is not { } tree)
+        if (!mayCopy || (!recursive && MountTrees.HasLocked(from.Mount, from.Dentry)) || MountTrees.Copy(from.Mount, from.Dentry, task.Kernel.MountRegistry, recursive) is not { } tree)
             return Errno.EINVAL;
         return tree;
     }
@@ -176,7 +176,7 @@ internal static class MountSyscalls
     /// <summary>MS_MOVE, and move_mount(2) of an attached mount.</summary>
     internal static Errno MoveMount(Task task, in VfsPath from, in VfsPath place)
     {
-        if (!IsMountRoot(from) || from.Mount.Parent is not { } parent || !IsOwn(task, from.Mount) || !IsOwn(task, place.Mount) || parent.Peers is not null)
+        if (!IsMountRoot(from) || from.Mount.Parent is not { } parent || !IsOwn(task, from.Mount) || !IsOwn(task, place.Mount) || parent.Peers is not null || from.Mount.IsLocked)
             return Errno.EINVAL;
         if (from.Inode.IsDirectory != place.Inode.IsDirectory)
             return Errno.EINVAL;
@@ -207,7 +207,7 @@ internal static class MountSyscalls
         if (!MayMount(task))
             return Errno.EPERM;
         Mount mount = place.Mount;
-        if (!IsMountRoot(place) || !IsOwn(task, mount))
+        if (!IsMountRoot(place) || !IsOwn(task, mount) || mount.IsLocked)
             return Errno.EINVAL;
         if ((flags & Expire) != 0)
         {
@@ -276,10 +276,11 @@ internal static class MountSyscalls
             return Errno.ENOENT;
         if (ReferenceEquals(newRoot.Mount, old) || ReferenceEquals(putOld.Mount, old))
             return Errno.EBUSY;
-        if (!IsMountRoot(root) || !IsMountRoot(newRoot) || newRoot.Mount.Parent is null || !IsBelow(putOld, newRoot))
+        if (!IsMountRoot(root) || !IsMountRoot(newRoot) || newRoot.Mount.Parent is null || newRoot.Mount.IsLocked || !IsBelow(putOld, newRoot))
             return Errno.EINVAL;
         Mount? above = old.Parent;
         Dentry? point = old.MountPoint;
+        (newRoot.Mount.IsLocked, old.IsLocked) = (old.IsLocked, false);
         newRoot.Mount.Detach();
         old.Detach();
         if (above is not null)

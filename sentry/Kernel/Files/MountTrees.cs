@@ -22,7 +22,10 @@ internal static class MountTrees
         foreach (Mount child in from.Children)
         {
             if (root.IsAncestorOf(child.MountPoint!) && Copy(child, child.Root, registry, true, copies, keepUnbindable) is { } below)
+            {
+                below.IsLocked = child.IsLocked;
                 below.Attach(copy, child.MountPoint!);
+            }
         }
 
         return copy;
@@ -40,13 +43,24 @@ internal static class MountTrees
                 groups[(peers, mount)] = mount.Peers!;
             foreach ((Mount place, PeerGroup? group, PeerGroup? master) in Receivers(parent).ToArray())
             {
-                if (ReferenceEquals(place.FileSystem, parent.FileSystem) && place.Root.IsAncestorOf(at))
-                    CopyTo(tree, group, master, groups, registry).Attach(place, at);
+                if (!ReferenceEquals(place.FileSystem, parent.FileSystem) || !place.Root.IsAncestorOf(at))
+                    continue;
+                Mount copy = CopyTo(tree, group, master, groups, registry);
+                if (!ReferenceEquals(place.Namespace?.Owner, parent.Namespace?.Owner))
+                {
+                    foreach (Mount mount in copy.Tree())
+                        mount.IsLocked = true;
+                }
+
+                copy.Attach(place, at);
             }
         }
 
         tree.Attach(parent, at);
     }
+
+    /// <summary>Whether a copy of a mount from a dentry on would show what a locked mount covers.</summary>
+    internal static bool HasLocked(Mount mount, Dentry root) => mount.Children.Exists(c => c.IsLocked && root.IsAncestorOf(c.MountPoint!));
 
     /// <summary>A propagated copy: a peer among the copies at places of the same group, or a slave of the copies at the place's master.</summary>
     private static Mount CopyTo(Mount tree, PeerGroup? group, PeerGroup? master, Dictionary<(PeerGroup Place, Mount Source), PeerGroup> groups, MountRegistry registry)

@@ -266,6 +266,8 @@ static void refusals(void)
         CHECK_EQ(mount("x", "b", "tmpfs", 0, NULL), 0);
         maybe_save();
         CHECK_ERRNO(umount("/proc"), EINVAL);
+        CHECK_ERRNO(mount("/", "b", NULL, MS_BIND, NULL), EINVAL);
+        CHECK_ERRNO(mount("/proc", "b", NULL, MS_MOVE, NULL), EINVAL);
         CHECK_EQ(umount("b"), 0);
         _exit(0);
     }
