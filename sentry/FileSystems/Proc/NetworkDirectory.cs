@@ -75,7 +75,7 @@ internal sealed partial class NetworkFile : SyntheticInode
     {
         if (_name == RouteCacheStatistics)
             return "entries  in_hit   in_slow_tot in_slow_mc in_no_route in_brd   in_martian_dst in_martian_src out_hit  out_slow_tot out_slow_mc gc_total gc_ignored gc_goal_miss gc_dst_overflow in_hlist_search out_hlist_search\n";
-        return _name is not null && NetworkTables.Generate(FileSystem.Kernel.Network, _name) is { } text ? text : Errno.EIO;
+        return _name is not null && NetworkTables.Generate(caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.EIO;
     }
 }
 
@@ -93,7 +93,7 @@ internal sealed partial class InterfaceCountersDirectory : SyntheticDirectory
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        foreach (Netstack.Stack.NetworkInterface link in FileSystem.Kernel.Network.Stack.Interfaces)
+        foreach (Netstack.Stack.NetworkInterface link in (caller?.Network ?? FileSystem.Kernel.Network).Stack.Interfaces)
         {
             if (link.Index + 1 >= position && !reader.Add(link.Name, Number + ((ulong)link.Index << 16), S.IFREG, link.Index + 2))
                 break;
@@ -115,5 +115,5 @@ internal sealed partial class InterfaceCountersFile : SyntheticInode
         _name = name;
     }
 
-    public override Result<string> Generate(Task? caller) => NetworkTables.GenerateOfInterface(FileSystem.Kernel.Network, _name) is { } text ? text : Errno.ENOENT;
+    public override Result<string> Generate(Task? caller) => NetworkTables.GenerateOfInterface(caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.ENOENT;
 }

@@ -15,14 +15,14 @@ internal sealed partial class NetworkSysctl : SyntheticInode
         _path = path;
     }
 
-    public override Result<string> Generate(Task? caller) => NetworkSysctls.Read(FileSystem.Kernel.Network, _path) is { } text ? text + "\n" : Errno.ENOENT;
+    public override Result<string> Generate(Task? caller) => NetworkSysctls.Read(caller?.Network ?? FileSystem.Kernel.Network, _path) is { } text ? text + "\n" : Errno.ENOENT;
 
     /// <summary>A value is written at once; what is written behind the beginning is taken and has no effect, as proc_dointvec does.</summary>
     public override Result<long> Accept(Task caller, string text, long offset)
     {
         if (offset != 0)
             return text.Length;
-        Errno error = NetworkSysctls.Write(FileSystem.Kernel.Network, _path, text);
+        Errno error = NetworkSysctls.Write(caller.Network, _path, text);
         return error == Errno.None ? text.Length : error;
     }
 }

@@ -40,8 +40,6 @@ public sealed partial class NetworkNamespace : Namespace, ITimerTarget, IAfterLo
 
     public NetworkStack Stack => _stack;
 
-    internal GuestKernel Kernel => _kernel;
-
     internal Netlink.NetlinkTable Netlink => _netlink;
 
     /// <summary>Makes sockets of AF_INET and AF_INET6 in the place of the stack; null unless the sandbox has the host's network.</summary>
