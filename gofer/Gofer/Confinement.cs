@@ -6,7 +6,9 @@ namespace Gofer;
 /// <summary>Takes from the process everything but the tree: its root becomes the file system's root, its rights shrink to reading, its system calls to a short list.</summary>
 internal static class Confinement
 {
-    private const int CapDacReadSearch = 2, DropBounding = 24, Detach = 2;
+    private const int CapChown = 0, CapDacOverride = 1, CapDacReadSearch = 2, CapFowner = 3, CapFsetid = 4, DropBounding = 24, Detach = 2;
+    private const int OPath = 0x200000, ODirectory = 0x10000;
+    private const ulong ReadOnlyTree = 1, NoSetIdTree = 2, NoDeviceTree = 4;
 
     /// <summary>Makes <paramref name="path"/> the root directory of the process, mounted read-only and without devices and without what else is mounted in it,
     /// and everything else unreachable. The process must have a mount namespace of its own; without the right to mount there is at least a chroot.</summary>
@@ -48,17 +50,40 @@ internal static class Confinement
         return error;
     }
 
-    /// <summary>Keeps of all capabilities only the one that reads whatever the modes say, and of all system calls those a server needs.</summary>
-    internal static Errno DropRights()
+    /// <summary>A volume's root directory: of a copy of its mounts that is attached nowhere, so that nothing but the volume can be reached from it even by "..";
+    /// read-only unless it is to be changed.</summary>
+    internal static Result<int> TakeVolume(string path, bool writable)
     {
+        // The host's umask is not the sandbox's: modes come from there.
+        HostProcess.SetFileModeMask(0);
+        if (!HostNamespaces.CloneTree(path).TryGet(out int tree, out Errno error))
+        {
+            // Without the right to copy mounts there is at least the directory; names are resolved beneath it.
+            return error is Errno.EPERM or Errno.EINVAL or Errno.ENOSYS ? HostFile.Open(path, OPath | ODirectory) : error;
+        }
+
+        error = HostNamespaces.SetTreeAttributes(tree, NoSetIdTree | NoDeviceTree | (writable ? 0 : ReadOnlyTree));
+        if (error == Errno.None)
+            return tree;
+        HostFile.Close(tree);
+        return error;
+    }
+
+    /// <summary>Keeps of all capabilities only the one that reads whatever the modes say, and of all system calls those a server needs. With volumes that are changed
+    /// those come along by which the agent's user may change files of its own (of anybody, when it is root).</summary>
+    internal static Errno DropRights(bool changesFiles)
+    {
+        uint kept = 1 << CapDacReadSearch;
+        if (changesFiles)
+            kept |= 1 << CapChown | 1 << CapDacOverride | 1 << CapFowner | 1 << CapFsetid;
         for (int capability = 0; capability < 64; capability++)
         {
-            if (capability != CapDacReadSearch && HostProcess.Prctl(DropBounding, capability).IsError)
+            if ((capability >= 32 || (kept & (1u << capability)) == 0) && HostProcess.Prctl(DropBounding, capability).IsError)
                 break;
         }
 
         if (HostProcess.EffectiveUserId == 0)
-            _ = HostProcess.SetCapabilities(1 << CapDacReadSearch, 1 << CapDacReadSearch, 0);
+            _ = HostProcess.SetCapabilities(kept, kept, 0);
         else
             _ = HostProcess.SetCapabilities(0, 0, 0);
         // A thread of the runtime that is still starting when the filter comes into force would end the process.
@@ -68,7 +93,14 @@ internal static class Confinement
         Errno error = HostProcess.SetNoNewPrivileges();
         if (error != Errno.None)
             return error;
-        return new SeccompFilter()
+        var filter = new SeccompFilter();
+        if (changesFiles)
+        {
+            filter.Allow(Sysno.mkdirat, Sysno.mknodat, Sysno.symlinkat, Sysno.linkat, Sysno.unlinkat, Sysno.renameat2, Sysno.fchownat, Sysno.fchmodat2, Sysno.utimensat,
+                Sysno.ftruncate);
+        }
+
+        return filter
             .Allow(Sysno.recvmsg, Sysno.sendmsg, Sysno.openat2, Sysno.statx, Sysno.readlinkat, Sysno.getdents64, Sysno.lseek, Sysno.close, Sysno.fstatfs, Sysno.flistxattr, Sysno.fgetxattr)
             .AllowRuntime()
             .Install();

@@ -19,14 +19,20 @@ public sealed class TreeServer : IDisposable
     private readonly GoferChannel _channel;
     private readonly HandleTable _handles;
     private readonly byte[] _records = new byte[32768];
+    private readonly VolumeServer _volumes;
+    private readonly uint _lastRoot;
 
-    /// <summary>Takes over the socket and <paramref name="root"/>, an O_PATH directory descriptor.</summary>
-    public TreeServer(int socket, int root, int maxHandles)
+    /// <summary>Takes over the socket and <paramref name="root"/>, an O_PATH directory descriptor, and those of the volumes.</summary>
+    public TreeServer(int socket, int root, int maxHandles, params ReadOnlySpan<VolumeRoot> volumes)
     {
         _channel = new GoferChannel(new UnixChannel(socket));
-        _handles = new HandleTable(Math.Max(2, maxHandles));
+        _handles = new HandleTable(Math.Max(2, maxHandles) + volumes.Length);
         if (_handles.Add(root) is not { IsOk: true, Value: GoferLimits.RootHandle })
             throw new InvalidOperationException("the root has another handle");
+        _lastRoot = GoferLimits.RootHandle;
+        foreach (VolumeRoot volume in volumes)
+            _lastRoot = _handles.Add(volume.Descriptor, volume.Writable).Value;
+        _volumes = new VolumeServer(_handles);
     }
 
     /// <summary>Serves until the peer is gone (true) or breaks the protocol (false).</summary>
@@ -61,7 +67,8 @@ public sealed class TreeServer : IDisposable
         reply.U32(0);
         int donated = -1;
         Errno error;
-        switch ((GoferOperation)request.U8())
+        var operation = (GoferOperation)request.U8();
+        switch (operation)
         {
             case GoferOperation.Lookup:
                 {
@@ -101,7 +108,7 @@ public sealed class TreeServer : IDisposable
                     for (uint i = 0; i < count && !request.IsBad; i++)
                     {
                         uint handle = request.U32();
-                        if (handle != GoferLimits.RootHandle)
+                        if (handle > _lastRoot)
                             _handles.Remove(handle);
                     }
 
@@ -127,7 +134,9 @@ public sealed class TreeServer : IDisposable
                 error = StatFs(ref reply);
                 break;
             default:
-                return false;
+                if (!_volumes.TryAnswer(operation, ref request, ref reply, out error, out donated))
+                    return false;
+                break;
         }
 
         if (error != Errno.None)
@@ -144,7 +153,7 @@ public sealed class TreeServer : IDisposable
 
     private Errno Lookup(uint directory, string name, ref FrameWriter reply)
     {
-        if (!_handles.TryGet(directory, out int parent))
+        if (!_handles.TryGet(directory, out int parent, out bool writable))
             return Errno.ESTALE;
         if (name.Length > 0 && !GoferLimits.IsEntryName(name))
             return Errno.EINVAL;
@@ -166,7 +175,7 @@ public sealed class TreeServer : IDisposable
                 return error;
             }
 
-            if (!_handles.Add(opened).TryGet(out handle, out error))
+            if (!_handles.Add(opened, writable).TryGet(out handle, out error))
                 return error;
         }
         else if ((attributes.Mode & S.IFMT) == S.IFLNK)
@@ -312,8 +321,13 @@ public sealed class TreeServer : IDisposable
     private Errno StatFs(ref FrameWriter reply)
     {
         _handles.TryGet(GoferLimits.RootHandle, out int root);
+        return StatFs(root, ref reply);
+    }
+
+    internal static Errno StatFs(int directory, ref FrameWriter reply)
+    {
         Span<byte> raw = stackalloc byte[120];
-        Errno error = HostFile.StatFs(root, raw);
+        Errno error = HostFile.StatFs(directory, raw);
         if (error != Errno.None)
             return error;
         reply.U32((uint)BinaryPrimitives.ReadInt64LittleEndian(raw[8..]));
@@ -324,26 +338,14 @@ public sealed class TreeServer : IDisposable
         return Errno.None;
     }
 
-    private static Errno Stat(int directory, string name, out NodeAttributes attributes)
+    internal static Errno Stat(int directory, string name, out NodeAttributes attributes)
     {
         int flags = AtSymlinkNoFollow | AtNoAutomount | (name.Length == 0 ? AtEmptyPath : 0);
         Errno error = HostFile.StatX(directory, name, flags, StatMask, out StatX stat);
-        attributes = error != Errno.None ? default : new NodeAttributes(
-            stat.Inode,
-            DeviceNumber.Make(stat.DevMajor, stat.DevMinor),
-            stat.Mode,
-            stat.LinkCount,
-            stat.UserId,
-            stat.GroupId,
-            DeviceNumber.Make(stat.RdevMajor, stat.RdevMinor),
-            (long)stat.Size,
-            (long)stat.Blocks,
-            Time(stat.AccessTime),
-            Time(stat.ModifyTime),
-            Time(stat.ChangeTime),
-            Time(stat.BirthTime));
+        attributes = error != Errno.None ? default : NodeAttributes.Of(stat);
         return error;
     }
-
-    private static long Time(in StatXTime time) => (Math.Clamp(time.Seconds, -9_000_000_000, 9_000_000_000) * 1_000_000_000) + time.Nanoseconds;
 }
+
+/// <summary>The root directory of a volume, by O_PATH.</summary>
+public readonly record struct VolumeRoot(int Descriptor, bool Writable);

@@ -9,49 +9,9 @@ public readonly record struct TreeStatus(uint BlockSize, ulong Blocks, ulong Fre
 /// <summary>An answer of <see cref="GoferClient.Lookup"/>.</summary>
 public readonly record struct FoundNode(NodeAttributes Attributes, uint Handle, string Link);
 
-/// <summary>A regular file of the tree, open for reading.</summary>
-public sealed class DonatedFile : IDisposable
-{
-    private int _descriptor;
-
-    internal DonatedFile(int descriptor, in NodeAttributes attributes)
-    {
-        _descriptor = descriptor;
-        Attributes = attributes;
-    }
-
-    /// <summary>What was opened.</summary>
-    public NodeAttributes Attributes { get; }
-
-    public int Descriptor => _descriptor;
-
-    /// <summary>pread(2) of as much as there is.</summary>
-    public Result<int> ReadAt(Span<byte> destination, long offset)
-    {
-        int done = 0;
-        while (done < destination.Length)
-        {
-            if (!HostFile.ReadAt(_descriptor, destination[done..], offset + done).TryGet(out int got, out Errno error))
-                return error;
-            if (got == 0)
-                break;
-            done += got;
-        }
-
-        return done;
-    }
-
-    public void Dispose()
-    {
-        if (_descriptor >= 0)
-            HostFile.Close(_descriptor);
-        _descriptor = -1;
-    }
-}
-
 /// <summary>The sentry's end: each call sends one request and blocks for its reply. What comes back is checked; a reply that cannot be right, like a gofer that
 /// is gone, is EIO from then on.</summary>
-public sealed class GoferClient : IDisposable
+public sealed partial class GoferClient : IDisposable
 {
     private readonly GoferChannel _channel;
     private bool _broken;
@@ -109,15 +69,7 @@ public sealed class GoferClient : IDisposable
         var request = Begin(GoferOperation.Open);
         request.U32(directory);
         request.Text(name);
-        Errno error = Call(request.Finish(), true, out FrameReader reply, out int descriptor);
-        if (error != Errno.None)
-            return error;
-        NodeAttributes attributes = reply.Attributes();
-        if (reply.IsComplete && descriptor >= 0)
-            return new DonatedFile(descriptor, attributes);
-        if (descriptor >= 0)
-            HostFile.Close(descriptor);
-        return Break();
+        return CallForFile(request.Finish());
     }
 
     /// <summary>The extended attributes of a regular file or directory that a sandbox may see.</summary>

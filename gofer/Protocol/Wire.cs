@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Sentry.Abi;
+using Sentry.Host;
 
 namespace Gofer.Protocol;
 
@@ -26,6 +27,41 @@ public enum GoferOperation : byte
     /// <summary>Directory handle, name (empty: the directory itself) of a regular file or directory → count (u32), then each attribute that a sandbox may see: name, value
     /// (u32 length, bytes).</summary>
     ListAttributes = 6,
+
+    /// <summary>Directory handle, name (empty: the directory itself) → attributes, link text. As <see cref="Lookup"/>, but makes no handle.</summary>
+    Look = 7,
+
+    // What follows is for volumes; where the handle is of a tree that is only read, changes are EROFS.
+
+    /// <summary>Directory handle, name, access (u8: O_RDONLY, O_WRONLY, O_RDWR) → attributes, with a descriptor of the regular file.</summary>
+    OpenFor = 8,
+
+    /// <summary>Directory handle, name, mode, owner, group (u32) → attributes, with a descriptor for reading and writing of the regular file, which is new.</summary>
+    Create = 9,
+
+    /// <summary>Directory handle, name, mode with type, owner, group (u32), link text → attributes. A directory, FIFO, socket or symbolic link.</summary>
+    MakeNode = 10,
+
+    /// <summary>Directory handle, name, whether it is a directory (u8).</summary>
+    Unlink = 11,
+
+    /// <summary>Directory handle, name, another directory's handle, the new name there → attributes.</summary>
+    Link = 12,
+
+    /// <summary>Directory handle, name, another directory's handle, the new name there, flags (u32, RENAME_NOREPLACE 1, RENAME_EXCHANGE 2).</summary>
+    Rename = 13,
+
+    /// <summary>Directory handle, name (empty: the directory itself), <see cref="NodeChange"/> → attributes.</summary>
+    SetAttributes = 14,
+
+    /// <summary>Directory handle → as <see cref="StatFs"/>, of the tree that the directory is in.</summary>
+    StatTree = 15,
+}
+
+/// <summary>A change of attributes: those whose bit is in <see cref="Fields"/>.</summary>
+public readonly record struct NodeChange(uint Fields, uint Permissions, uint Uid, uint Gid, long Size, long AccessTime, long ModifyTime)
+{
+    public const uint HasPermissions = 1, HasUid = 2, HasGid = 4, HasSize = 8, HasAccessTime = 16, HasModifyTime = 32;
 }
 
 /// <summary>Bounds that both sides keep to and check.</summary>
@@ -51,6 +87,9 @@ public static class GoferLimits
     /// <summary>The handle of the tree's root.</summary>
     public const uint RootHandle = 1;
 
+    /// <summary>Volumes of a sandbox at most; their roots have the handles behind <see cref="RootHandle"/>.</summary>
+    public const int MaxVolumes = 128;
+
     /// <summary>A name that can only mean an entry of the directory it is looked up in.</summary>
     public static bool IsEntryName(string name) =>
         name.Length is > 0 and <= MaxName && name is not ("." or "..") && name.AsSpan().IndexOfAny('/', '\0') < 0 && !name.AsSpan().ContainsAnyExceptInRange('\u0001', '\u00FF');
@@ -74,6 +113,23 @@ public readonly record struct NodeAttributes(
 {
     /// <summary>Bytes on the wire.</summary>
     public const int WireSize = 88;
+
+    public static NodeAttributes Of(in StatX stat) => new(
+        stat.Inode,
+        DeviceNumber.Make(stat.DevMajor, stat.DevMinor),
+        stat.Mode,
+        stat.LinkCount,
+        stat.UserId,
+        stat.GroupId,
+        DeviceNumber.Make(stat.RdevMajor, stat.RdevMinor),
+        (long)stat.Size,
+        (long)stat.Blocks,
+        Time(stat.AccessTime),
+        Time(stat.ModifyTime),
+        Time(stat.ChangeTime),
+        Time(stat.BirthTime));
+
+    private static long Time(in StatXTime time) => (Math.Clamp(time.Seconds, -9_000_000_000, 9_000_000_000) * 1_000_000_000) + time.Nanoseconds;
 }
 
 /// <summary>An entry of a directory with its attributes.</summary>
@@ -135,6 +191,17 @@ public ref struct FrameWriter(Span<byte> buffer)
         U64((ulong)value.BirthTime);
     }
 
+    public void Change(in NodeChange value)
+    {
+        U32(value.Fields);
+        U32(value.Permissions);
+        U32(value.Uid);
+        U32(value.Gid);
+        U64((ulong)value.Size);
+        U64((ulong)value.AccessTime);
+        U64((ulong)value.ModifyTime);
+    }
+
     /// <summary>Puts a number where one was written before.</summary>
     public readonly void Patch32(int at, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(_buffer[at..], value);
 
@@ -189,6 +256,14 @@ public ref struct FrameReader(ReadOnlySpan<byte> body)
     {
         var value = new NodeAttributes(U64(), U64(), U32(), U32(), U32(), U32(), U64(), (long)U64(), (long)U64(), (long)U64(), (long)U64(), (long)U64(), (long)U64());
         if (value.Size < 0 || value.Blocks < 0)
+            IsBad = true;
+        return value;
+    }
+
+    public NodeChange Change()
+    {
+        var value = new NodeChange(U32(), U32(), U32(), U32(), (long)U64(), (long)U64(), (long)U64());
+        if (value.Size < 0)
             IsBad = true;
         return value;
     }

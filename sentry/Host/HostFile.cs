@@ -89,6 +89,22 @@ public static unsafe class HostFile
             return HostSyscall.ToInt(HostSyscall.Call(Sysno.pwrite64, descriptor, (long)p, source.Length, offset));
     }
 
+    /// <summary>pwritev2(2) with RWF_APPEND: puts bytes at the end of the file, whoever else does so; tells where they end.</summary>
+    public static Result<(int Written, long End)> Append(int descriptor, ReadOnlySpan<byte> source)
+    {
+        const int append = 0x10;
+        fixed (byte* p = source)
+        {
+            // SAFETY: the vector names the pinned span; an offset of -1 moves the descriptor's own, which then tells the end.
+            IoVec vector = new((ulong)p, (ulong)source.Length);
+            Result<int> written = HostSyscall.ToInt(HostSyscall.Call(Sysno.pwritev2, descriptor, (long)&vector, 1, -1, -1, append));
+            if (written.IsError)
+                return written.Error;
+            Result<long> end = Seek(descriptor, 0, 1);
+            return end.IsOk ? (written.Value, end.Value) : end.Error;
+        }
+    }
+
     /// <summary>preadv(2): one call, many buffers of this process.</summary>
     public static Result<long> ReadAt(int descriptor, ReadOnlySpan<IoVec> destinations, long offset)
     {
@@ -167,6 +183,9 @@ public static unsafe class HostFile
     public static Errno UnlinkAt(int directory, string name, int flags) => OnPathAt(Sysno.unlinkat, directory, name, flags);
 
     public static Errno ChangeModeAt(int directory, string name, int mode) => OnPathAt(Sysno.fchmodat, directory, name, mode);
+
+    /// <summary>fchmodat2(2) on what a descriptor of O_PATH names.</summary>
+    public static Errno ChangeModeOf(int place, int mode) => OnPathAt(Sysno.fchmodat2, place, "", mode, 0x1000);
 
     public static Errno ChangeMode(int descriptor, int mode) => HostSyscall.ErrorOf(HostSyscall.Call(Sysno.fchmod, descriptor, mode));
 

@@ -47,6 +47,24 @@ public static unsafe class HostNamespaces
     }
 
     /// <summary>umount2(2): MNT_DETACH 2.</summary>
+    /// <summary>open_tree(2) with OPEN_TREE_CLONE: the tree of mounts at a place as one of its own, attached nowhere; its root's ".." is itself.</summary>
+    public static Result<int> CloneTree(string path)
+    {
+        const long flags = 1 | HostFile.OCloexec | 0x8000;
+        byte* name = stackalloc byte[HostPath.MaxLength];
+        Errno error = HostPath.Encode(path, new Span<byte>(name, HostPath.MaxLength));
+        return error != Errno.None ? error : HostSyscall.ToInt(HostSyscall.Call(Sysno.open_tree, HostFile.AtFdCwd, (long)name, flags));
+    }
+
+    /// <summary>mount_setattr(2) of a whole tree: MOUNT_ATTR_RDONLY 1, NOSUID 2, NODEV 4.</summary>
+    public static Errno SetTreeAttributes(int tree, ulong set)
+    {
+        const long flags = 0x1000 | 0x8000;
+        ulong* attributes = stackalloc ulong[4] { set, 0, 0, 0 };
+        byte empty = 0;
+        return HostSyscall.ErrorOf(HostSyscall.Call(Sysno.mount_setattr, tree, (long)&empty, flags, (long)attributes, 32));
+    }
+
     public static Errno Unmount(string target, int flags) => HostFile.OnPath(Sysno.umount2, target, flags);
 
     public static Errno PivotRoot(string newRoot, string putOld)

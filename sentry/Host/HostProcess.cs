@@ -80,6 +80,9 @@ public static unsafe class HostProcess
         return SetCapabilities(0, 0, 0);
     }
 
+    /// <summary>umask(2): which permissions new files do not get.</summary>
+    public static void SetFileModeMask(int mask) => HostSyscall.Call(Sysno.umask, mask);
+
     /// <summary>capset(2) of the calling thread.</summary>
     public static Errno SetCapabilities(ulong effective, ulong permitted, ulong inheritable)
     {
