@@ -67,6 +67,28 @@ public sealed record TerminalSpec
     public bool Log { get; init; }
 }
 
+/// <summary>A folder of the host's in the sandbox's tree, served by the gofer under its place in the list.</summary>
+public sealed record VolumeSpec
+{
+    /// <summary>Absolute, within the sandbox.</summary>
+    public required string Place { get; init; }
+
+    public bool ReadOnly { get; init; }
+}
+
+/// <summary>An empty file system in memory in the sandbox's tree.</summary>
+public sealed record TmpfsSpec
+{
+    /// <summary>Absolute, within the sandbox.</summary>
+    public required string Place { get; init; }
+
+    /// <summary>Bytes; 0 for no bound of its own.</summary>
+    public long Size { get; init; }
+
+    /// <summary>Permissions of its root.</summary>
+    public uint Mode { get; init; } = 0x3FF;
+}
+
 /// <summary>
 /// A network interface of the sandbox. Its descriptor carries whole Ethernet frames, one a read or write, each behind a struct virtio_net_hdr of 10 bytes:
 /// a TAP with IFF_VNET_HDR, an AF_PACKET socket with PACKET_VNET_HDR, or a SOCK_SEQPACKET pair. It is non-blocking, and belongs to the sentry.
@@ -121,6 +143,11 @@ public sealed record StartRequest : ControlMessage
 
     /// <summary>Written into the overlay before the program starts.</summary>
     public SeedFile[] Files { get; init; } = [];
+
+    /// <summary>In the order in which the gofer has them.</summary>
+    public VolumeSpec[] Volumes { get; init; } = [];
+
+    public TmpfsSpec[] Tmpfs { get; init; } = [];
 
     public bool Strace { get; init; }
 

@@ -5,6 +5,8 @@ using Sentry.FileSystems.Overlay;
 using Sentry.FileSystems.Proc;
 using Sentry.FileSystems.Sys;
 using Sentry.FileSystems.Tmpfs;
+using Sentry.FileSystems.Volumes;
+using Sentry.Platform;
 
 namespace Sentry.FileSystems;
 
@@ -40,6 +42,51 @@ public static class RootTree
         Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
         Attach(mounts, "sys", new SysFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
+    }
+
+    /// <summary>Mounts the gofer's volume of that number at an absolute path, whose folders are made where they are missing.</summary>
+    public static void MountVolume(GuestKernel kernel, GoferClient gofer, int index, string path, bool readOnly)
+    {
+        if (!VolumeFileSystem.Make(kernel, gofer, index, path).TryGet(out VolumeFileSystem? volume, out Errno error))
+            throw new IOException($"the volume at {path} cannot be reached: {error}");
+        kernel.Mounts.Attach(volume, volume.Root, FindPlace(kernel, path), MountFlags.RelAtime | MountFlags.NoDev | (readOnly ? MountFlags.ReadOnly : MountFlags.None));
+    }
+
+    /// <summary>Mounts an empty tmpfs; <paramref name="size"/> 0 is no bound of its own.</summary>
+    public static void MountTmpfs(GuestKernel kernel, string path, long size, uint permissions)
+    {
+        Dentry root = new TmpfsFileSystem(kernel, "tmpfs", permissions).Root;
+        Errno error = size > 0 ? root.Inode.FileSystem.Reconfigure(null, $"size={size}") : Errno.None;
+        if (error != Errno.None)
+            throw new IOException($"{path} cannot have a size of {size}: {error}");
+        kernel.Mounts.Attach(root.Inode.FileSystem, root, FindPlace(kernel, path), MountFlags.RelAtime | MountFlags.NoSuid | MountFlags.NoDev);
+    }
+
+    /// <summary>After a restore, once the gofer serves: finds what is in use of the volumes again. One line when a volume is not there, or a program that runs from it is
+    /// another than before.</summary>
+    public static void ReattachVolumes(GuestKernel kernel)
+    {
+        foreach (Mount mount in kernel.Mounts.All())
+        {
+            if (mount.FileSystem is not VolumeFileSystem volume)
+                continue;
+            Errno error = volume.Reattach();
+            if (error != Errno.None)
+                throw new IOException($"the volume at {volume.Place} cannot be reached: {error}");
+        }
+
+        foreach (Task task in kernel.Tasks.Values)
+        {
+            foreach (Area area in task.Memory.Areas.All)
+            {
+                if (area.File is not VolumeFile file)
+                    continue;
+                if (file.Regular.IsGone)
+                    throw new IOException($"{file.Describe()} of a volume is mapped by process {task.Group.Pid} and is not there any more");
+                if ((area.Protection & MemoryProtection.Execute) != 0 && file.Regular.HasChanged)
+                    throw new IOException($"{file.Describe()} of a volume is a program of process {task.Group.Pid} and has changed since the checkpoint");
+            }
+        }
     }
 
     /// <summary>Puts a text file of the agent's into the tree in the place of whatever is there, a link included; folders above it are made.</summary>
@@ -84,6 +131,21 @@ public static class RootTree
 
     private static void Attach(MountNamespace mounts, string name, Dentry root, MountFlags flags) =>
         mounts.Attach(root.Inode.FileSystem, root, new VfsPath(mounts.RootMount, Find(mounts.RootMount.Root, name, 0x1ED)), flags | MountFlags.RelAtime);
+
+    /// <summary>A directory by its absolute path, with what is mounted on the way; missing ones are made.</summary>
+    private static VfsPath FindPlace(GuestKernel kernel, string path)
+    {
+        VfsPath place = kernel.Mounts.Root;
+        foreach (string name in path.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            Dentry next = Find(place.Dentry, name, 0x1ED);
+            if (!next.Inode.IsDirectory)
+                throw new IOException(next.Inode.IsSymlink ? $"{path} leads through a link; name the folder itself" : $"{path} is no folder of the root file system");
+            place = new VfsPath(place.Mount, next).CrossMounts();
+        }
+
+        return place;
+    }
 
     /// <summary>The directory of that name, made when it is not there.</summary>
     private static Dentry Find(Dentry parent, string name, uint permissions)

@@ -11,8 +11,18 @@ namespace Sentry.Main;
 /// <summary>The file tree a sandbox begins with, and what an image must say about the base tree.</summary>
 internal static class RootSetup
 {
-    /// <summary>Mounts the tree over the gofer's.</summary>
-    public static void Build(GuestKernel kernel, GoferClient gofer) => RootTree.Mount(kernel, gofer);
+    /// <summary>Mounts the tree over the gofer's, with volumes and empty file systems, outer ones first.</summary>
+    public static void Build(GuestKernel kernel, GoferClient gofer, VolumeSpec[] volumes, TmpfsSpec[] tmpfs)
+    {
+        RootTree.Mount(kernel, gofer);
+        IEnumerable<(string Place, Action Mount)> mounts = volumes.Select((v, i) => (v.Place, (Action)(() => RootTree.MountVolume(kernel, gofer, i, HostPath.FromText(v.Place), v.ReadOnly))))
+            .Concat(tmpfs.Select(t => (t.Place, (Action)(() => RootTree.MountTmpfs(kernel, HostPath.FromText(t.Place), t.Size, t.Mode)))));
+        foreach ((_, Action mount) in mounts.OrderBy(static m => m.Place.Count(static c => c == '/')))
+            OrFail(mount);
+    }
+
+    /// <summary>After a restore: what is in use of the volumes is found again.</summary>
+    public static void ReattachVolumes(GuestKernel kernel) => OrFail(() => RootTree.ReattachVolumes(kernel));
 
     /// <summary>What a restored sandbox needs besides its saved tree: the file system types that mount(2) knows.</summary>
     public static void Adopt() => RootTree.RegisterTypes();
@@ -21,15 +31,18 @@ internal static class RootSetup
     public static void WriteFiles(GuestKernel kernel, SeedFile[] files)
     {
         foreach (SeedFile file in files)
+            OrFail(() => RootTree.WriteFile(kernel, HostPath.FromText(file.Path), System.Text.Encoding.UTF8.GetBytes(file.Content)));
+    }
+
+    private static void OrFail(Action action)
+    {
+        try
         {
-            try
-            {
-                RootTree.WriteFile(kernel, HostPath.FromText(file.Path), System.Text.Encoding.UTF8.GetBytes(file.Content));
-            }
-            catch (IOException e)
-            {
-                throw new SentryException(e.Message);
-            }
+            action();
+        }
+        catch (IOException e)
+        {
+            throw new SentryException(e.Message);
         }
     }
 

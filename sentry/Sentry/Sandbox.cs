@@ -104,7 +104,7 @@ internal sealed class Sandbox : IDisposable
         if (descriptors.Length != terminalAt + terminal.Length)
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
-        RootSetup.Build(_kernel, new GoferClient(descriptors[0]));
+        RootSetup.Build(_kernel, new GoferClient(descriptors[0]), request.Volumes, request.Tmpfs);
         RootSetup.WriteFiles(_kernel, request.Files);
         LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
         UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
@@ -132,7 +132,11 @@ internal sealed class Sandbox : IDisposable
         UseStrace(request.Strace ? descriptors[links - 1] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         lock (_kernel.Lock)
+        {
+            RootSetup.ReattachVolumes(_kernel);
             Thawer.Rebuild(_kernel, image, image.Length);
+        }
+
         _begin = () =>
         {
             LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);

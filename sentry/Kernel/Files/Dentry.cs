@@ -53,12 +53,22 @@ public sealed partial class Dentry : IAfterLoad
     /// <summary>The child, from memory or from the file system.</summary>
     public Result<Dentry> Lookup(ReadOnlySpan<char> name)
     {
-        if (_children is not null && _children.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(name, out Dentry? known))
+        Dentry? known = null;
+        _children?.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(name, out known);
+        if (known is not null && (_inode.HoldsNames || known.IsMountPoint))
             return known;
         string text = name.ToString();
-        if (!_inode.Lookup(text).TryGet(out Inode? inode, out Errno error))
-            return error;
-        return AddChild(text, inode);
+        Result<Inode> found = _inode.Lookup(text);
+        if (known is not null)
+        {
+            if (found.IsOk && ReferenceEquals(found.Value, known._inode))
+                return known;
+
+            // Somebody else has removed or replaced it.
+            known.Unhash();
+        }
+
+        return found.IsOk ? AddChild(text, found.Value) : found.Error;
     }
 
     /// <summary>Only from memory.</summary>

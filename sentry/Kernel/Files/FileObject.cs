@@ -193,6 +193,12 @@ public abstract partial class FileObject
     /// <summary>The commands of fcntl(2) that only some files know (F_SETPIPE_SZ, …).</summary>
     public virtual SyscallResult Fcntl(Task caller, int command, ulong argument) => Errno.EINVAL;
 
+    /// <summary>Whether it is a regular file with bytes at offsets, which calls for such files take.</summary>
+    public virtual bool IsRegularFile => false;
+
+    /// <summary>fallocate(2) with a checked mode, offset and length; the size limit has been looked at.</summary>
+    public virtual Errno Allocate(int mode, long offset, long length) => Errno.ENODEV;
+
     /// <summary>fstat(2).</summary>
     public abstract Result<FileStatus> GetStatus();
 

@@ -181,6 +181,9 @@ public abstract partial class Inode
     /// <summary>Whether something can be mounted on it; not on what comes and goes with a process (/proc/PID/fd).</summary>
     public virtual bool CanBeMountPoint => true;
 
+    /// <summary>Whether a name once found stays what it is until this kernel changes it; false where others change the tree too (volumes): each walk looks anew.</summary>
+    public virtual bool HoldsNames => true;
+
     /// <summary>The entry of that name, or ENOENT. Never "." or "..".</summary>
     public virtual Result<Inode> Lookup(string name) => Errno.ENOTDIR;
 

@@ -47,6 +47,18 @@ public abstract partial class InodeFile : FileObject
         _inode.DropOpen(CanWrite);
     }
 
+    /// <summary>Where a write from <paramref name="start"/> on must end (RLIMIT_FSIZE); EFBIG and SIGXFSZ when it may not even begin.</summary>
+    protected static Result<long> FindWriteLimit(Task? caller, long start)
+    {
+        ulong soft = caller?.Group.Limits[ResourceLimits.FSize].Soft ?? ulong.MaxValue;
+        if (soft >= FileData.MaxSize)
+            return FileData.MaxSize;
+        if (start < (long)soft)
+            return (long)soft;
+        SignalHooks.SendFileSizeExceeded(caller!);
+        return Errno.EFBIG;
+    }
+
     /// <summary>Marks atime after a read, unless O_NOATIME or a mount option forbids (relatime, as Linux has it by default).</summary>
     protected void TouchAccessed()
     {

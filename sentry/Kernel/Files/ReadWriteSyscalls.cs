@@ -100,13 +100,16 @@ internal static class ReadWriteSyscalls
             return Errno.EBADF;
         if (!ReadVectors(task, args.A1, args.A2).TryGet(out UserBuffer buffer, out Errno error))
             return error;
-        if ((flags & RwfAppend) == 0 || file is not RegularFile regular)
+        if ((flags & RwfAppend) == 0 || !file.IsRegularFile)
             return WriteTo(task, file, buffer, offset < 0 ? null : offset, (flags & RwfNoWait) != 0);
+        if (!file.GetStatus().TryGet(out FileStatus status, out error))
+            return error;
+
         // RWF_APPEND: as if the description had O_APPEND for this one call; with an offset given the file offset stays.
         if (offset >= 0)
-            return Finish(task, regular, regular.WriteAt(task, buffer, regular.Inode.Size));
-        regular.Offset = regular.Inode.Size;
-        return Finish(task, regular, regular.Write(task, buffer));
+            return Finish(task, file, file.WriteAt(task, buffer, status.Size));
+        file.Offset = status.Size;
+        return Finish(task, file, file.Write(task, buffer));
     }
 
     /// <summary>Reads the iovec array of a call; ENOSYS-free: EINVAL for too many or negative lengths, the total cut to <see cref="MaxCount"/>.</summary>
@@ -151,7 +154,7 @@ internal static class ReadWriteSyscalls
     {
         if (file.CheckUse(task, write: true) is { } refused)
             return refused;
-        if (task.Kernel.FileWatches != 0 && file is RegularFile)
+        if (task.Kernel.FileWatches != 0 && file.IsRegularFile)
             return WriteNotifying(task, file, buffer, offset);
         if (offset is { } at)
         {
@@ -234,7 +237,7 @@ internal static class ReadWriteSyscalls
             return Errno.EBADF;
         if ((args.A3 & ~7UL) != 0 || (long)args.A1 < 0 || (long)args.A2 < 0)
             return Errno.EINVAL;
-        return file is RegularFile or DirectoryFile ? SyscallResult.Ok : Errno.ESPIPE;
+        return file.IsRegularFile || file is DirectoryFile ? SyscallResult.Ok : Errno.ESPIPE;
     }
 
     internal static SyscallResult Fadvise64(Task task, in SyscallArgs args)
@@ -250,7 +253,7 @@ internal static class ReadWriteSyscalls
     {
         if (!task.TryGetFile(args.I0, out FileObject? file) || !file.CanRead)
             return Errno.EBADF;
-        return file is RegularFile ? SyscallResult.Ok : Errno.EINVAL;
+        return file.IsRegularFile ? SyscallResult.Ok : Errno.EINVAL;
     }
 
     internal static SyscallResult Ftruncate(Task task, in SyscallArgs args)
@@ -285,7 +288,6 @@ internal static class ReadWriteSyscalls
 
     internal static SyscallResult Fallocate(Task task, in SyscallArgs args)
     {
-        const int KeepSize = 1, PunchHole = 2, ZeroRange = 0x10;
         int mode = args.I1;
         long offset = (long)args.A2;
         long length = (long)args.A3;
@@ -293,34 +295,23 @@ internal static class ReadWriteSyscalls
             return Errno.EBADF;
         if (offset < 0 || length <= 0)
             return Errno.EINVAL;
-        if (mode is not (0 or KeepSize or (PunchHole | KeepSize) or ZeroRange or (ZeroRange | KeepSize)))
+        if (mode is not (0 or FallocateMode.KeepSize or (FallocateMode.PunchHole | FallocateMode.KeepSize) or FallocateMode.ZeroRange or (FallocateMode.ZeroRange | FallocateMode.KeepSize)))
             return Errno.EOPNOTSUPP;
         if (!file.CanWrite)
             return Errno.EBADF;
-        if (file is not RegularFile regular)
+        if (!file.IsRegularFile)
             return file is DirectoryFile ? Errno.EISDIR : file is InodeFile ? Errno.ENODEV : Errno.ESPIPE;
         long end = offset + length;
         if (end < 0 || end > FileData.MaxSize)
             return Errno.EFBIG;
-        var inode = (MemoryFile)regular.Inode;
-        if ((inode.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0 || ((inode.Seals & FileSeals.Grow) != 0 && end > inode.Size && (mode & KeepSize) == 0))
-            return Errno.EPERM;
-        Errno error = Errno.None;
-        if ((mode & KeepSize) == 0 && end > inode.Size)
-            error = CheckFileSize(task, end);
-        if (error == Errno.None && (mode & (PunchHole | ZeroRange)) != 0)
-            error = regular.Data.PunchHole(offset, end);
-        if (error == Errno.None && (mode & PunchHole) == 0)
-            error = inode.Reach(offset, end).TryGet(out long reached, out error) && reached < end ? Errno.ENOSPC : error;
-        if (error == Errno.None && (mode & PunchHole) == 0)
-            error = regular.Data.Allocate(offset, (mode & KeepSize) != 0 ? Math.Min(end, Math.Max(offset, inode.Size)) : end);
-        if (error == Errno.None && (mode & KeepSize) == 0 && end > inode.Size)
-            error = regular.Data.Truncate(end);
-        inode.Settle();
-        if (error != Errno.None)
+        if (!file.GetStatus().TryGet(out FileStatus status, out Errno error))
             return error;
-        inode.TouchModified();
-        FileNotifier.OnFile(file, FileEvent.Modify);
+        if ((mode & FallocateMode.KeepSize) == 0 && end > status.Size)
+            error = CheckFileSize(task, end);
+        if (error == Errno.None)
+            error = file.Allocate(mode, offset, length);
+        if (error == Errno.None)
+            FileNotifier.OnFile(file, FileEvent.Modify);
         return error;
     }
 
@@ -341,4 +332,10 @@ internal static class ReadWriteSyscalls
     internal static SyscallResult Vmsplice(Task task, in SyscallArgs args) => TransferSyscalls.Vmsplice(task, args);
 
     internal static SyscallResult CopyFileRange(Task task, in SyscallArgs args) => TransferSyscalls.CopyFileRange(task, args);
+}
+
+/// <summary>FALLOC_FL_* of fallocate(2).</summary>
+internal static class FallocateMode
+{
+    internal const int KeepSize = 1, PunchHole = 2, ZeroRange = 0x10;
 }

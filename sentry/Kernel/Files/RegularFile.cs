@@ -54,21 +54,8 @@ public sealed partial class RegularFile : InodeFile
             return 0;
         if ((_file.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0)
             return Errno.EPERM;
-        long limit = FileData.MaxSize;
-        if (caller is not null)
-        {
-            ulong soft = caller.Group.Limits[ResourceLimits.FSize].Soft;
-            if (soft < (ulong)limit)
-            {
-                limit = (long)soft;
-                if (start >= limit)
-                {
-                    SignalHooks.SendFileSizeExceeded(caller);
-                    return Errno.EFBIG;
-                }
-            }
-        }
-
+        if (!FindWriteLimit(caller, start).TryGet(out long limit, out Errno refused))
+            return refused;
         if ((_file.Seals & FileSeals.Grow) != 0)
         {
             limit = Math.Min(limit, _file.Size);
@@ -125,6 +112,29 @@ public sealed partial class RegularFile : InodeFile
     }
 
     public override Errno Truncate(long length) => _file.Truncate(length);
+
+    public override bool IsRegularFile => true;
+
+    public override Errno Allocate(int mode, long offset, long length)
+    {
+        long end = offset + length;
+        bool keepsSize = (mode & FallocateMode.KeepSize) != 0;
+        if ((_file.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0 || ((_file.Seals & FileSeals.Grow) != 0 && end > _file.Size && !keepsSize))
+            return Errno.EPERM;
+        Errno error = Errno.None;
+        if ((mode & (FallocateMode.PunchHole | FallocateMode.ZeroRange)) != 0)
+            error = Data.PunchHole(offset, end);
+        if (error == Errno.None && (mode & FallocateMode.PunchHole) == 0)
+            error = _file.Reach(offset, end).TryGet(out long reached, out error) && reached < end ? Errno.ENOSPC : error;
+        if (error == Errno.None && (mode & FallocateMode.PunchHole) == 0)
+            error = Data.Allocate(offset, keepsSize ? Math.Min(end, Math.Max(offset, _file.Size)) : end);
+        if (error == Errno.None && !keepsSize && end > _file.Size)
+            error = Data.Truncate(end);
+        _file.Settle();
+        if (error == Errno.None)
+            _file.TouchModified();
+        return error;
+    }
 
     public override SyscallResult Ioctl(Task caller, uint request, ulong argument)
     {

@@ -118,13 +118,13 @@ internal static class TransferSyscalls
             return Errno.EISDIR;
         if ((target.Flags & OpenFlags.Append) != 0)
             return Errno.EBADF;
-        if (source is not RegularFile || target is not RegularFile)
+        if (!source.IsRegularFile || !target.IsRegularFile)
             return Errno.EINVAL;
         if (!ReadOffset(task, args.A1).TryGet(out long? from, out Errno error) || !ReadOffset(task, args.A3).TryGet(out long? to, out error))
             return error;
         ulong count = Math.Min(args.A4, ReadWriteSyscalls.MaxCount);
         long start = from ?? source.Offset, end = to ?? target.Offset;
-        if (ReferenceEquals(((RegularFile)source).Inode, ((RegularFile)target).Inode) && start < end + (long)count && end < start + (long)count)
+        if (ReferenceEquals((source as InodeFile)?.Inode, (target as InodeFile)?.Inode) && start < end + (long)count && end < start + (long)count)
             return Errno.EINVAL;
         SyscallResult result = Move(task, source, from, target, to, count, false);
         if (!result.IsValue || result.IsError)

@@ -41,7 +41,7 @@ internal static class AdviceSyscalls
                 case DontNeed or Free or Remove or PageOut or Cold when area.Has(AreaFlags.Locked):
                 case Free or WipeOnFork when !isPrivateAnonymous:
                     return Errno.EINVAL;
-                case Remove when !area.IsShared || area.File is not RegularFile:
+                case Remove when !area.IsShared || area.File is not { IsRegularFile: true }:
                     return Errno.EINVAL;
                 case Remove when (area.Protection & MemoryProtection.Write) == 0:
                     return Errno.EACCES;
@@ -99,7 +99,7 @@ internal static class AdviceSyscalls
         {
             Area area = memory.Areas[i];
             ulong from = Math.Max(start, area.Start), to = Math.Min(end, area.End);
-            Errno error = ((RegularFile)area.File!).Data.PunchHole((long)area.OffsetOf(from), (long)area.OffsetOf(from) + (long)(to - from));
+            Errno error = area.File!.Allocate(FallocateMode.PunchHole | FallocateMode.KeepSize, (long)area.OffsetOf(from), (long)(to - from));
             if (error != Errno.None)
                 return error;
         }
