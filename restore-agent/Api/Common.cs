@@ -98,6 +98,7 @@ public sealed record AttachReply
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ProgramOptions))]
 [JsonSerializable(typeof(RunRequest))]
+[JsonSerializable(typeof(VolumeOptions[]))]
 [JsonSerializable(typeof(RestoreSnapshotRequest))]
 [JsonSerializable(typeof(ExecProgramRequest))]
 [JsonSerializable(typeof(Started))]

@@ -38,6 +38,9 @@ public abstract record NewSandbox
     /// <summary>How system calls are intercepted; null for the default, notify.</summary>
     public string? Platform { get; init; }
 
+    /// <summary>Folders of the host's in the sandbox; in a restore those of the snapshot that are elsewhere now.</summary>
+    public VolumeOptions[] Volumes { get; init; } = [];
+
     /// <summary>Null: loopback only, or what a snapshot's network was.</summary>
     public NetworkOptions? Network { get; init; }
 }
@@ -51,6 +54,34 @@ public sealed record RunRequest : NewSandbox
     public required ProgramOptions Program { get; init; }
 
     public string? HostName { get; init; }
+
+    /// <summary>Empty file systems in memory.</summary>
+    public TmpfsOptions[] Tmpfs { get; init; } = [];
+}
+
+/// <summary>A folder of the host's that is shared with a sandbox: each sees the other's changes at once.</summary>
+public sealed record VolumeOptions
+{
+    /// <summary>Absolute path on the host.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>Absolute path in the sandbox.</summary>
+    public required string Place { get; init; }
+
+    public bool ReadOnly { get; init; }
+}
+
+/// <summary>An empty file system in memory, which travels in snapshots.</summary>
+public sealed record TmpfsOptions
+{
+    /// <summary>Absolute path in the sandbox.</summary>
+    public required string Place { get; init; }
+
+    /// <summary>Bytes; 0 for no bound of its own.</summary>
+    public long Size { get; init; }
+
+    /// <summary>Permissions of its root.</summary>
+    public uint Mode { get; init; } = 0x3FF;
 }
 
 /// <summary>Body of POST /v1/snapshots/{name}/restore.</summary>

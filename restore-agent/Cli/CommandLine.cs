@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using RestoreAgent.Api;
 using Sentry.Abi;
 using Sentry.Host;
@@ -54,6 +55,8 @@ public static class CommandLine
                 SaveAtCall = result.GetValue(sandbox.SaveAtCall),
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
+                Volumes = sandbox.Volumes.ReadVolumes(result),
+                Tmpfs = sandbox.Volumes.ReadTmpfs(result),
             };
             TerminalSession? terminal = request.Program.Terminal && !request.Detach ? sandbox.Terminal.Open(result) : null;
             return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, terminal, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
@@ -140,6 +143,7 @@ public static class CommandLine
                 SaveAtCall = result.GetValue(sandbox.SaveAtCall),
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
+                Volumes = sandbox.Volumes.ReadVolumes(result),
             };
             TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);
             return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor, terminal,
@@ -152,6 +156,8 @@ public static class CommandLine
     private sealed class NewSandboxOptions(bool restores)
     {
         public NetworkArguments Network { get; } = new(restores);
+
+        public VolumeArguments Volumes { get; } = new(restores);
 
         public Option<string?> Name { get; } = new("--name") { Description = "The sandbox's name; made up when missing" };
 
@@ -170,6 +176,7 @@ public static class CommandLine
         {
             foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
                 command.Options.Add(option);
+            Volumes.AddTo(command);
             Network.AddTo(command);
             Terminal.AddTo(command);
         }
@@ -217,14 +224,38 @@ public static class CommandLine
             command.Arguments.Add(_arguments);
         }
 
-        public ProgramOptions Read(ParseResult result) => new()
+        public ProgramOptions Read(ParseResult result)
         {
-            Arguments = result.GetValue(_arguments)!,
-            Environment = [.. Terminal(), .. result.GetValue(_environment)!.Select(ValueOf)],
-            WorkingDirectory = result.GetValue(_workingDirectory),
-            User = result.GetValue(_user),
-            Terminal = result.GetValue(_terminal),
-        };
+            if (FindUnknownOption(result) is { } option)
+                throw new CliException($"there is no option {option}; see {NameOf(result)} --help (options of the program itself come after --)");
+            return new ProgramOptions
+            {
+                Arguments = result.GetValue(_arguments)!,
+                Environment = [.. Terminal(), .. result.GetValue(_environment)!.Select(ValueOf)],
+                WorkingDirectory = result.GetValue(_workingDirectory),
+                User = result.GetValue(_user),
+                Terminal = result.GetValue(_terminal),
+            };
+        }
+
+        /// <summary>What looks like an option, stands where options stand, and is none: it would be taken for the program or an argument of it.</summary>
+        private static string? FindUnknownOption(ParseResult result)
+        {
+            foreach (Token token in result.Tokens)
+            {
+                if (token.Type == TokenType.DoubleDash)
+                    return null;
+                if (token.Type == TokenType.Argument && token.Value.Length > 1 && token.Value[0] == '-' && IsProgram(result, token))
+                    return token.Value;
+                if (token.Type == TokenType.Argument && !result.Tokens.Any(static t => t.Type == TokenType.DoubleDash) && IsProgram(result, token))
+                    return null;
+            }
+
+            return null;
+        }
+
+        private static bool IsProgram(ParseResult result, Token token) =>
+            result.CommandResult.Children.OfType<ArgumentResult>().Any(a => a.Argument.Name == "program" && a.Tokens.Any(t => ReferenceEquals(t, token)));
 
         private static string ValueOf(string entry) => entry.Contains('=', StringComparison.Ordinal) ? entry : $"{entry}={Environment.GetEnvironmentVariable(entry)}";
 

@@ -39,12 +39,39 @@ public sealed class RunTests(AgentFixture agent) : IClassFixture<AgentFixture>
     }
 
     [Theory]
+    [InlineData("--foo:bar", "run", "--foo:bar", "--rootfs", "/", "--", "ls")]
+    [InlineData("--foo", "run", "--rootfs", "/", "--foo", "--", "ls")]
+    [InlineData("-z", "run", "--rootfs", "/", "-z", "ls")]
+    [InlineData("--foo", "exec", "web", "--foo", "--", "ls")]
+    public void Client_UnknownOption_IsNamed(string option, params string[] arguments)
+    {
+        (int code, _, string error) = agent.Client(arguments);
+        Assert.Equal((125, $"snapshot-rpc: there is no option {option}; see snapshot-rpc {arguments[0]} --help (options of the program itself come after --)\n"), (code, error));
+    }
+
+    [Fact]
+    public void Run_OptionsOfTheProgram_AreItsOwn()
+    {
+        Assert.Equal("--foo\n", agent.Client("run", "--rootfs", "/", "--", "echo", "--foo").Output);
+        Assert.Equal("-n-\n", agent.Client("run", "--rootfs", "/", "printf", "%s\\n", "-n-").Output);
+    }
+
+    [Theory]
     [InlineData("run", "--", "true")]
     [InlineData("run", "--rootfs", "/no/such/folder", "--", "true")]
     [InlineData("run", "--rootfs", "/", "--name", "no/name", "--", "true")]
     [InlineData("run", "--rootfs", "/", "--user", "nobody-here", "--", "true")]
     [InlineData("run", "--rootfs", "/", "--workdir", "relative", "--", "true")]
     [InlineData("run", "--rootfs", "/", "--env", "=x", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/no/such/folder:/data", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc/passwd:/data", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc:/data:rx", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc:relative", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc:/", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc:/a/../b", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--volume", "/etc:/a", "--tmpfs", "/a/", "--", "true")]
+    [InlineData("run", "--rootfs", "/", "--tmpfs", "/a:size=much", "--", "true")]
     [InlineData("exec", "nowhere", "--", "true")]
     [InlineData("restore", "nothing")]
     [InlineData("restore", "nothing", "--store", "ftp://x/y")]

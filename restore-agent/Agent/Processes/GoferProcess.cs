@@ -1,3 +1,4 @@
+using RestoreAgent.Api;
 using Sentry.Abi;
 using Sentry.Host;
 
@@ -16,7 +17,7 @@ public sealed class GoferProcess : IDisposable
     /// <summary>The socket to hand to the sentry.</summary>
     public int SentryDescriptor => _sentryEnd.Descriptor;
 
-    public static GoferProcess Start(AgentFolders folders, string rootFolder)
+    public static GoferProcess Start(AgentFolders folders, string rootFolder, IEnumerable<VolumeOptions> volumes)
     {
         Result<(UnixChannel First, UnixChannel Second)> pair = UnixChannel.CreatePair();
         if (pair.IsError)
@@ -28,7 +29,11 @@ public sealed class GoferProcess : IDisposable
             ChildProcess process = ChildProcess.Spawn(new SpawnOptions
             {
                 Path = HostPath.FromText(folders.Gofer),
-                Arguments = ["gofer", "--fd", "3", "--root", HostPath.FromText(rootFolder)],
+                Arguments =
+                [
+                    "gofer", "--fd", "3", "--root", HostPath.FromText(rootFolder),
+                    .. volumes.SelectMany(v => (string[])[v.ReadOnly ? "--read-only-volume" : "--volume", HostPath.FromText(v.Source)]),
+                ],
                 Environment = ProcessEnvironment.ForPrograms,
                 Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor],
                 Namespaces = Isolation.Gofer,

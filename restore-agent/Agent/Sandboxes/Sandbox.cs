@@ -19,6 +19,12 @@ public sealed record SandboxIdentity
 
     public required string HostName { get; init; }
 
+    /// <summary>In the order in which the gofer has them.</summary>
+    public VolumeOptions[] Volumes { get; init; } = [];
+
+    /// <summary>What a new sandbox begins with; a restored one has its own.</summary>
+    public TmpfsSpec[] Tmpfs { get; init; } = [];
+
     public string? RestoredFrom { get; init; }
 
     /// <summary>Its output goes to <see cref="Log"/> and it stays listed when it has ended.</summary>
@@ -96,6 +102,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             Links = connected.Links,
             HostNetwork = connected.HasBroker,
             Files = network.Files,
+            Volumes = Volumes.ToSpecs(Identity.Volumes),
+            Tmpfs = Identity.Tmpfs,
         };
         int[] descriptors = [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors, .. TerminalOf(program.Terminal, streams)];
         return await BeginAsync(sentry, gofer, request, descriptors).ConfigureAwait(false);

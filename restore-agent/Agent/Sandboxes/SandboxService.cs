@@ -24,9 +24,15 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         {
             string root = CheckRoot(request.RootFolder);
             ProgramSpec program = Programs.ToSpec(request.Program, root, []);
-            sandbox = Add(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox", null, NetworkPlan.Make(request.Network, null), ref streams);
+            VolumeOptions[] volumes = Volumes.ForRun(request.Volumes, request.Tmpfs);
+            SandboxIdentity identity = Identify(request, id ?? NewId(), root, request.Program, request.HostName ?? request.Name ?? "sandbox") with
+            {
+                Volumes = volumes,
+                Tmpfs = Volumes.ToSpecs(request.Tmpfs),
+            };
+            sandbox = Add(identity, NetworkPlan.Make(request.Network, null), ref streams);
             Task<SentryProcess> taken = pool.TakeAsync(request.Platform);
-            GoferProcess gofer = StartGofer(root, taken);
+            GoferProcess gofer = StartGofer(identity, taken);
             SentryProcess sentry = await taken.ConfigureAwait(false);
             Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.StartAsync(sentry, gofer, program, window)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, reply.Pid, 0));
@@ -55,13 +61,18 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             image.Pending?.Source.Network.Unpublish();
             string root = CheckRoot(image.RootFolder);
             NetworkPlan plan = NetworkPlan.Make(request.Network, image.Network, handedOver: image.Pending is not null);
-            taken ??= pool.TakeAsync(request.Platform);
-            gofer = GoferProcess.Start(folders, root);
-            Task<PreparedImage> preparing = restores.PrepareAsync(image);
             string hostName = plan.Options.NewIdentity && request.Name is not null ? request.Name : image.HostName;
+            SandboxIdentity identity = Identify(request, id ?? NewId(), root, image.Program, hostName) with
+            {
+                RestoredFrom = snapshot,
+                Volumes = Volumes.ForRestore(image.Volumes, request.Volumes, snapshot),
+            };
+            taken ??= pool.TakeAsync(request.Platform);
+            gofer = GoferProcess.Start(folders, root, identity.Volumes);
+            Task<PreparedImage> preparing = restores.PrepareAsync(image);
             try
             {
-                sandbox = Add(request, id ?? NewId(), root, image.Program, hostName, snapshot, plan, ref streams);
+                sandbox = Add(identity, plan, ref streams);
             }
             catch
             {
@@ -212,31 +223,30 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         }
     }
 
-    private Sandbox Add(NewSandbox request, string id, string root, ProgramOptions program, string hostName, string? snapshot, NetworkPlan plan, ref Streams? streams)
+    private SandboxIdentity Identify(NewSandbox request, string id, string root, ProgramOptions program, string hostName) => new()
     {
-        if (!request.Detach && streams is null)
+        Id = id,
+        Name = SandboxTable.NameFor(request.Name, id),
+        RootFolder = root,
+        Program = program,
+        HostName = hostName,
+        Detached = request.Detach,
+        Log = request.Detach ? Path.Combine(folders.Logs, id + ".log") : null,
+        Strace = request.Strace,
+        SaveAtCall = request.SaveAtCall,
+        Created = DateTimeOffset.UtcNow,
+    };
+
+    private Sandbox Add(SandboxIdentity identity, NetworkPlan plan, ref Streams? streams)
+    {
+        if (!identity.Detached && streams is null)
             throw AgentException.Invalid("an attached sandbox needs its standard streams over the attach socket");
-        string name = SandboxTable.NameFor(request.Name, id);
-        if (table.Contains(name))
-            throw SandboxTable.Taken(name);
-        string? log = request.Detach ? Path.Combine(folders.Logs, id + ".log") : null;
-        SandboxNetwork network = networks.Create(plan, id, [name, hostName]);
+        if (table.Contains(identity.Name))
+            throw SandboxTable.Taken(identity.Name);
+        SandboxNetwork network = networks.Create(plan, identity.Id, [identity.Name, identity.HostName]);
         Sandbox sandbox = new(
-            new SandboxIdentity
-            {
-                Id = id,
-                Name = name,
-                RootFolder = root,
-                Program = program,
-                HostName = hostName,
-                RestoredFrom = snapshot,
-                Detached = request.Detach,
-                Log = log,
-                Strace = request.Strace,
-                SaveAtCall = request.SaveAtCall,
-                Created = DateTimeOffset.UtcNow,
-            },
-            streams ??= Streams.Null(log!),
+            identity,
+            streams ??= Streams.Null(identity.Log!),
             network)
         {
             OnSavePoint = savePoints.Reached,
@@ -262,11 +272,11 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         return sandbox;
     }
 
-    private GoferProcess StartGofer(string root, Task<SentryProcess> taken)
+    private GoferProcess StartGofer(SandboxIdentity identity, Task<SentryProcess> taken)
     {
         try
         {
-            return GoferProcess.Start(folders, root);
+            return GoferProcess.Start(folders, identity.RootFolder, identity.Volumes);
         }
         catch
         {

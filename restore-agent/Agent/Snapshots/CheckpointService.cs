@@ -80,7 +80,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
         try
         {
             sentry = await pool.TakeAsync(sandbox.Platform).ConfigureAwait(false);
-            gofer = GoferProcess.Start(folders, sandbox.Identity.RootFolder);
+            gofer = GoferProcess.Start(folders, sandbox.Identity.RootFolder, sandbox.Identity.Volumes);
             using OpenFiles files = OpenFiles.Open(stateFile, memoryFile);
             await sandbox.RestoreAsync(sentry, gofer, files.State, files.Memory, window: null, inPlace: true).ConfigureAwait(false);
         }
@@ -123,7 +123,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             BaseFiles = baseFiles,
             Processes = [.. inspection.Processes.Select(ToSaved)],
             UnimplementedCalls = inspection.UnimplementedCalls,
-            Properties = SnapshotProperties.Of(sandbox.Identity.Program),
+            Properties = SnapshotProperties.Of(sandbox.Identity),
         };
         SavedNetworkJson.Write(sandbox.Network.Save(), info.Properties);
         return info;

@@ -24,6 +24,9 @@ public sealed class FoundImage(SnapshotInfo info, ImageReader? reader, PendingSn
     /// <summary>Null when the saved sandbox had none to speak of.</summary>
     public SavedNetwork? Network { get; } = SavedNetworkJson.Read(info);
 
+    /// <summary>With the folders that they were then.</summary>
+    public VolumeOptions[] Volumes { get; } = SnapshotProperties.VolumesOf(info);
+
     public ProgramOptions Program { get; } = SnapshotProperties.ProgramOf(info);
 
     public void Dispose() => pending?.Dispose();
