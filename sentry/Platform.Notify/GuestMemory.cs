@@ -51,6 +51,21 @@ internal static unsafe class GuestMemory
         }
     }
 
+    /// <summary>All of a range by an opened /proc/PID/mem, a third quicker than <see cref="Read"/>, which looks the process up and asks whether it may be
+    /// accessed each time. It overrides protection, so it is for memory whose protection the kernel knows.</summary>
+    public static bool ReadFile(int file, ulong address, Span<byte> destination)
+    {
+        fixed (byte* p = destination)
+            return HostSyscall.CallFast(Sysno.pread64, file, (long)p, destination.Length, (long)address) == destination.Length;
+    }
+
+    /// <summary>As <see cref="ReadFile"/>.</summary>
+    public static bool WriteFile(int file, ulong address, ReadOnlySpan<byte> source)
+    {
+        fixed (byte* p = source)
+            return HostSyscall.CallFast(Sysno.pwrite64, file, (long)p, source.Length, (long)address) == source.Length;
+    }
+
     public static bool TryRead64(int process, ulong address, out ulong value)
     {
         value = 0;

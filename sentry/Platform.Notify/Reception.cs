@@ -39,6 +39,9 @@ internal sealed class Reception : IDisposable
 
     public Listener Listener { get; }
 
+    /// <summary>How many address spaces are accessed through /proc/PID/mem: each takes a descriptor.</summary>
+    public int OpenMemoryFiles { get; set; }
+
     public StubProgram Program { get; }
 
     /// <summary>Whether any guest thread may be in guest code now.</summary>
@@ -288,6 +291,8 @@ internal sealed class Reception : IDisposable
             HostFile.Close(process.PidFd);
         process.PidFd = -1;
         process.Space.Processes.Remove(process);
+        if (process.Space.Processes.Count == 0)
+            process.Space.CloseFile();
         _processes.Remove(process.ProcessId);
         foreach (StubThread thread in process.Threads)
         {

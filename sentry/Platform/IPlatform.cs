@@ -221,6 +221,12 @@ public interface IAddressSpace : IMemoryView
     /// <summary>Copies to guest memory, honouring page protection; returns the bytes copied.</summary>
     int Write(ulong address, ReadOnlySpan<byte> source);
 
+    /// <summary>As <see cref="IMemoryView.Read"/>, of a range that the kernel knows to be in one readable mapping: the platform need not look at its protection.</summary>
+    int ReadMapped(ulong address, Span<byte> destination) => Read(address, destination);
+
+    /// <summary>As <see cref="Write"/>, to a range that the kernel knows to be in one writable mapping.</summary>
+    int WriteMapped(ulong address, ReadOnlySpan<byte> source) => Write(address, source);
+
     /// <summary>Reads a naturally aligned 32-bit word; false when it is not readable.</summary>
     bool TryRead32(ulong address, out uint value);
 

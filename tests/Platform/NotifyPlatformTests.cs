@@ -459,6 +459,40 @@ public sealed class NotifyPlatformTests
         Assert.Contains($"system call {number} from the stub's page", Assert.Single(kernel.Lost));
     }
 
+    /// <summary>Memory that is accessed often is accessed through a descriptor, which ends with the last process that has the memory.</summary>
+    [Fact]
+    public void WriteMapped_Often_WritesAndLeavesNoDescriptor()
+    {
+        using TestKernel kernel = new();
+        Assert.Equal(0, kernel.Run("values", "10"));
+        int before = MemoryFiles();
+        int during = 0;
+        byte[] bytes = new byte[100];
+        kernel.Hook = (thread, _) =>
+        {
+            IAddressSpace space = thread.AddressSpace;
+            thread.GetRegisters(out GuestRegisters registers);
+            ulong address = registers.Rsp - 4000;
+            for (byte i = 0; i < 100; i++)
+            {
+                bytes.AsSpan().Fill(i);
+                Assert.Equal(100, space.WriteMapped(address, bytes));
+                bytes.AsSpan().Clear();
+                Assert.Equal(100, i % 2 == 0 ? space.Read(address, bytes) : space.ReadMapped(address, bytes));
+                Assert.All(bytes, b => Assert.Equal(i, b));
+            }
+
+            Assert.Equal(0, space.ReadMapped(0x1000, bytes));
+            during = MemoryFiles();
+            kernel.Hook = null;
+            return false;
+        };
+        Assert.Equal(0, kernel.Run("values", "10"));
+        Assert.Equal((before + 1, before), (during, MemoryFiles()));
+
+        static int MemoryFiles() => Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(f => new FileInfo(f).LinkTarget?.EndsWith("/mem") == true);
+    }
+
     private static List<int> Stubs()
     {
         List<(long Started, int Id)> found = [];

@@ -207,10 +207,20 @@ public sealed partial class MemoryManager
     }
 
     /// <summary>Copies from guest memory; returns the bytes copied, short at an unreadable page.</summary>
-    public int Read(ulong address, Span<byte> destination) => destination.Length == 0 ? 0 : _space.Read(address, destination);
+    public int Read(ulong address, Span<byte> destination)
+    {
+        if (destination.Length == 0)
+            return 0;
+        return IsMapped(address, destination.Length, MemoryProtection.Read) ? _space.ReadMapped(address, destination) : _space.Read(address, destination);
+    }
 
     /// <summary>Copies to guest memory; returns the bytes copied, short at an unwritable page.</summary>
-    public int Write(ulong address, ReadOnlySpan<byte> source) => source.Length == 0 ? 0 : _space.Write(address, source);
+    public int Write(ulong address, ReadOnlySpan<byte> source)
+    {
+        if (source.Length == 0)
+            return 0;
+        return IsMapped(address, source.Length, MemoryProtection.Write) ? _space.WriteMapped(address, source) : _space.Write(address, source);
+    }
 
     /// <summary>Reads a plain struct of <see cref="Abi"/>; false is EFAULT.</summary>
     public bool TryRead<T>(ulong address, out T value)
@@ -262,6 +272,10 @@ public sealed partial class MemoryManager
 
         return tooLong;
     }
+
+    /// <summary>Whether a range lies in one area that allows that. What does not may still be accessible: the host finds out.</summary>
+    private bool IsMapped(ulong address, int length, MemoryProtection protection) =>
+        _areas.Find(address) is { } area && (area.Protection & protection) != 0 && (ulong)length <= area.End - address;
 
     /// <summary>A path argument: at most PATH_MAX bytes with the NUL, else ENAMETOOLONG.</summary>
     public Result<string> ReadPath(ulong address) => ReadString(address, 4096);
