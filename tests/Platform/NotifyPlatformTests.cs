@@ -500,9 +500,11 @@ public sealed class NotifyPlatformTests
         {
             try
             {
-                string[] stat = File.ReadAllText(status + "/stat").Split(' ');
-                if (int.Parse(stat[3]) == Environment.ProcessId && stat[2] != "Z" && new FileInfo(status + "/exe").LinkTarget!.StartsWith("/memfd:stub"))
-                    found.Add((long.Parse(stat[21]), int.Parse(stat[0])));
+                // The name in parentheses may have spaces in it.
+                string text = File.ReadAllText(status + "/stat");
+                string[] stat = text[(text.LastIndexOf(')') + 2)..].Split(' ');
+                if (int.Parse(stat[1]) == Environment.ProcessId && stat[0] != "Z" && new FileInfo(status + "/exe").LinkTarget!.StartsWith("/memfd:stub"))
+                    found.Add((long.Parse(stat[19]), int.Parse(Path.GetFileName(status))));
             }
             catch (IOException)
             {
