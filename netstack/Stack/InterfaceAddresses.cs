@@ -30,21 +30,21 @@ internal static class InterfaceAddresses
         if (found is null)
             return Errno.EADDRNOTAVAIL;
 
-        List<InterfaceAddress> gone = [found];
+        List<InterfaceAddress> gone = [];
         if (address.IsV4 && !found.IsSecondary)
         {
-            // Secondary addresses go with their primary one (promote_secondaries is off).
-            foreach (InterfaceAddress other in link.Addresses)
-            {
-                if (other.IsSecondary && other.Prefix == found.Prefix && found.Covers(other.Address))
-                    gone.Add(other);
-            }
+            // Secondary addresses go with their primary one, and before it (promote_secondaries is off).
+            gone.AddRange(link.AddressList.FindAll(a => a.IsSecondary && a.Prefix == found.Prefix && found.Covers(a.Address)));
         }
 
-        List<RouteEntry> before = ConnectedRoutes.Of(link);
+        gone.Add(found);
         foreach (InterfaceAddress lost in gone)
+        {
+            List<RouteEntry> before = ConnectedRoutes.Of(link);
             Drop(link, lost);
-        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+            link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
+        }
+
         return Errno.None;
     }
 
@@ -121,9 +121,11 @@ internal static class InterfaceAddresses
 
         List<RouteEntry> before = ConnectedRoutes.Of(link);
         link.AddressList.Add(address);
-        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
         address.ArmLifetime();
+
+        // Who listens hears of the address first, then of its routes (with IPv6 it is the other way round).
         link.Stack.TellAddress(link, address, StackChange.Added);
+        link.Stack.Routes.Apply(before, ConnectedRoutes.Of(link));
         return Errno.None;
     }
 

@@ -149,7 +149,7 @@ public sealed class InterfaceAddressTests : IDisposable
         _host.Do(s => s.Ip.Neighbours.Remove(_eth0, InetAddress.Parse("10.0.0.3")));
         Assert.Equal(
         [
-            "route 10.9.0.1/32 Added", "route 10.9.0.0/16 Added", "route 10.9.255.255/32 Added", "address 10.9.0.1 Added", "link eth0 Changed", "address 10.9.0.1 Removed",
+            "address 10.9.0.1 Added", "route 10.9.0.1/32 Added", "route 10.9.0.0/16 Added", "route 10.9.255.255/32 Added", "link eth0 Changed", "address 10.9.0.1 Removed",
             "route 10.9.0.1/32 Removed", "route 10.9.0.0/16 Removed", "route 10.9.255.255/32 Removed", "neighbour 10.0.0.3 Permanent Changed", "neighbour 10.0.0.3 Permanent Removed",
         ],
             observer.Events);

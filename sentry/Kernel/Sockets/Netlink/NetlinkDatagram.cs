@@ -49,15 +49,18 @@ internal sealed partial class NetlinkDump
     [Saved(1)] private Queue<byte[]> _messages = new();
     [Saved(2)] private byte[] _done;
     [Saved(3)] private int _minimum;
+    [Saved(4)] private bool _apart;
 
     /// <param name="messages">The list; flags and sequence are filled in.</param>
     /// <param name="done">The message that ends it (NLMSG_DONE).</param>
     /// <param name="minimumSize">What the longest message may need; 0 for the usual.</param>
-    internal NetlinkDump(List<byte[]> messages, byte[] done, int minimumSize)
+    /// <param name="apart">The end is not joined to messages before it.</param>
+    internal NetlinkDump(List<byte[]> messages, byte[] done, int minimumSize, bool apart)
     {
         _messages = new Queue<byte[]>(messages);
         _done = done;
         _minimum = Math.Max(UsualSize, minimumSize);
+        _apart = apart;
     }
 
     /// <summary>The next datagram.</summary>
@@ -74,7 +77,7 @@ internal sealed partial class NetlinkDump
             length += message.Length;
         }
 
-        last = _messages.Count == 0 && (length + _done.Length <= size || length == 0);
+        last = _messages.Count == 0 && (length == 0 || (!_apart && length + _done.Length <= size));
         if (last)
         {
             parts.Add(_done);

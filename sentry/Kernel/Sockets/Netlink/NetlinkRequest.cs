@@ -82,14 +82,15 @@ internal sealed class NetlinkRequest
     /// <param name="minimumSize">What the longest message may need; 0 for the usual.</param>
     /// <param name="error">What the end of the list says.</param>
     /// <param name="filtered">Not all is in the list, as was asked (NLM_F_DUMP_FILTERED).</param>
-    internal Errno Dump(List<byte[]> messages, int minimumSize = 0, Errno error = Errno.None, bool filtered = false)
+    /// <param name="apart">The end comes in a datagram of its own, as it always did for lists that programs read so.</param>
+    internal Errno Dump(List<byte[]> messages, int minimumSize = 0, Errno error = Errno.None, bool filtered = false, bool apart = false)
     {
         if (Socket.IsDumping)
             return Errno.EBUSY;
         StartedDump = true;
         NetlinkWriter done = Answer(MessageType.Done, (ushort)(NetlinkFlags.Multi | (filtered ? NetlinkFlags.DumpFiltered : 0)));
         System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(done.Reserve(sizeof(int)), -(int)error);
-        Socket.StartDump(new NetlinkDump(messages, done.ToArray(), minimumSize));
+        Socket.StartDump(new NetlinkDump(messages, done.ToArray(), minimumSize, apart));
         return Errno.None;
     }
 }

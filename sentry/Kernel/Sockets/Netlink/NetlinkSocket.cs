@@ -209,7 +209,7 @@ internal sealed partial class NetlinkSocket : SocketFile
         var datagram = new NetlinkDatagram(bytes, _port, group, request.Credentials ?? UnixSocket.CredentialsOf(task));
         if (group != 0)
             Network.Netlink.Broadcast(Protocol, group, datagram, _port);
-        return port == 0 ? SendToKernel(task, bytes, group) : SendTo(port, datagram, request);
+        return port == 0 ? SendToKernel(task, bytes) : SendTo(port, datagram, request);
     }
 
     private Result<long> SendTo(uint port, NetlinkDatagram datagram, SendRequest request)
@@ -227,10 +227,10 @@ internal sealed partial class NetlinkSocket : SocketFile
         return datagram.Bytes.Length;
     }
 
-    private Result<long> SendToKernel(Task task, byte[] bytes, int group)
+    private Result<long> SendToKernel(Task task, byte[] bytes)
     {
         if (!Handler.HasKernel)
-            return group != 0 ? bytes.Length : Errno.ECONNREFUSED;
+            return Errno.ECONNREFUSED;
         ReadOnlySpan<byte> rest = bytes;
         while (rest.Length >= NetlinkLayout.Header)
         {

@@ -30,7 +30,7 @@ internal static class InetDiagnosis
                 return error;
             if (!IsKnown(protocol))
                 return request.Dump([], error: Errno.ENOENT);
-            return request.Dump(List(request, family, protocol, extensions, states, ReadId(family, body), filter));
+            return request.Dump(List(request, family, protocol, extensions, states, ReadId(family, body), filter), apart: true);
         }
 
         return IsKnown(protocol) ? GetOne(request, family, protocol, extensions, ReadId(family, body)) : Errno.ENOENT;

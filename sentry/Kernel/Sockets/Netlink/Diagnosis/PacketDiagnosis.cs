@@ -21,7 +21,7 @@ internal static class PacketDiagnosis
         List<byte[]> found = [];
         foreach (PacketEndpoint endpoint in request.Task.Network.Stack.Raw.PacketEndpoints)
             found.Add(Describe(request, endpoint, show));
-        return request.Dump(found);
+        return request.Dump(found, apart: true);
     }
 
     private static byte[] Describe(NetlinkRequest request, PacketEndpoint endpoint, uint show)

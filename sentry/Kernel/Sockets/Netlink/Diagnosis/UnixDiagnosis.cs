@@ -26,7 +26,7 @@ internal static class UnixDiagnosis
                     found.Add(Describe(request, unix, show, NetlinkFlags.Multi).ToArray());
             }
 
-            return request.Dump(found);
+            return request.Dump(found, apart: true);
         }
 
         if (inode == 0)

@@ -75,7 +75,7 @@ internal static class AddressQueries
             }
         }
 
-        return request.Dump(found, filtered: index != 0);
+        return request.Dump(found, filtered: index != 0, apart: family != AF.Inet6);
     }
 
     internal static NetlinkWriter Describe(NetlinkWriter writer, NetworkInterface link, InterfaceAddress address)

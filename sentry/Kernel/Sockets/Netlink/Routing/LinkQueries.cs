@@ -80,7 +80,7 @@ internal static class LinkQueries
             found.Add((family == AF.Inet6 ? DescribeV6(writer, link) : Describe(writer, link, attributes.UInt32(LinkAttribute.ExtendedMask))).ToArray());
         }
 
-        return request.Dump(found, filtered: filtered);
+        return request.Dump(found, filtered: filtered, apart: family != AF.Inet6);
     }
 
     private static void PutHeader(NetlinkWriter writer, byte family, NetworkInterface link, uint change)

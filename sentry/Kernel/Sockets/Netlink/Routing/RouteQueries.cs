@@ -62,7 +62,7 @@ internal static class RouteQueries
             }
         }
 
-        return request.Dump(found, filtered: filtered);
+        return request.Dump(found, filtered: filtered, apart: true);
     }
 
     /// <summary>ip_valid_fib_dump_req.</summary>

@@ -26,7 +26,7 @@ internal static class QueueingMessages
                 found.Add(Describe(request, link));
         }
 
-        return request.Dump(found);
+        return request.Dump(found, apart: true);
     }
 
     private static byte[] Describe(NetlinkRequest request, NetworkInterface link)
@@ -129,7 +129,7 @@ internal static class ConfigurationMessages
                 found.Add(Describe(request.Answer(RouteMessage.NewConfiguration, NetlinkFlags.Multi), request.Task.Network, isV6, index).ToArray());
         }
 
-        return request.Dump(found);
+        return request.Dump(found, apart: family == AF.Unspec);
     }
 
     /// <param name="index">Of an interface; -1 of all, -2 of new ones.</param>

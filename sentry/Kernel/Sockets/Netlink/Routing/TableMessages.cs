@@ -24,7 +24,7 @@ internal static class NeighbourTableMessages
                 found.Add(Describe(request, isV6, link));
         }
 
-        return request.Dump(found);
+        return request.Dump(found, apart: true);
     }
 
     /// <param name="link">Null: of the table itself.</param>
