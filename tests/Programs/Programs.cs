@@ -22,7 +22,11 @@ internal static class Programs
     public static string? Client { get; } = FindClient();
 
     /// <summary>Directly on the host. .NET ignores SIGPIPE and its children inherit that; programs are to find it as a shell leaves it.</summary>
-    public static Outcome RunNatively(ProgramCase program) => Finish(Start(["/usr/bin/env", "--default-signal=PIPE", .. program.Arguments]), program.Timeout);
+    public static Outcome RunNatively(ProgramCase program) => Finish(Start([.. Network(program), "/usr/bin/env", "--default-signal=PIPE", .. program.Arguments]), program.Timeout);
+
+    /// <summary>Programs of networks get a namespace of their own, as a sandbox has one, so that no port is taken and the host's settings stay as they are.</summary>
+    private static string[] Network(ProgramCase program) =>
+        program.Group == "network" ? ["unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$@\"", "sh"] : [];
 
     /// <summary>In a sandbox of its own, over the host's own root file system.</summary>
     public static Outcome RunSandboxed(ProgramCase program) => Finish(StartSandboxed(program), program.Timeout * 2);
