@@ -24,15 +24,19 @@ internal static class LinkProbe
         return bridge is null ? Task.CompletedTask : Task.Factory.StartNew(() => Ask(place, bridge, addresses), TaskCreationOptions.LongRunning);
     }
 
-    // Binding to an address works only where it is one of the namespace's own.
-    private static bool IsLocal(NetworkNamespace place, InetAddress address)
+    // Binding to an address works only where it is one of the namespace's own: but everywhere while no interface of the namespace has ever been up, or
+    // when its ip_nonlocal_bind is set. Then an address that nobody has can be bound to as well (RFC 1112 section 4, RFC 6666).
+    private static bool IsLocal(NetworkNamespace place, InetAddress address) =>
+        CanBind(place, address) && !CanBind(place, InetAddress.Parse(address.IsV4 ? "240.0.0.1" : "100::1"));
+
+    private static bool CanBind(NetworkNamespace place, InetAddress address)
     {
         Result<int> made = place.Run(() => HostSockets.Create(address.IsV4 ? HostSockets.Inet : HostSockets.Inet6, HostSockets.Datagram));
         if (made.IsError)
             return false;
-        bool local = HostSockets.Bind(made.Value, new InetSocketAddress(address.ToBytes(), 0).Bytes) == Errno.None;
+        bool bound = HostSockets.Bind(made.Value, new InetSocketAddress(address.ToBytes(), 0).Bytes) == Errno.None;
         HostFile.Close(made.Value);
-        return local;
+        return bound;
     }
 
     /// <summary>Asks from the bridge's own address: the bridge must not learn the sandbox's here while another still uses it.</summary>

@@ -215,6 +215,32 @@ public sealed class MoveTests
         Assert.Contains("every byte right, resets seen by the peer: none", outcome.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>A namespace just made, whose loopback is down, and one where every address can be bound to: neither has the sandbox's address.</summary>
+    [RootFact]
+    public void Run_InANewNamespace_FindsItsAddressFree()
+    {
+        string name = $"new-{Environment.ProcessId}";
+        Assert.Equal(0, Host("netns", "add", name).ExitCode);
+        try
+        {
+            string[] run = ["run", "--rootfs", "/", "--network", "sandbox", "--netns", name, "--ip", "10.99.0.2/24", "--gateway", "10.99.0.1", "--", "true"];
+            Outcome first = Programs.RunClient(TimeSpan.FromSeconds(60), run);
+            Assert.Equal((0, ""), (first.ExitCode, first.Error));
+            Assert.Equal(0, Host("-n", name, "link", "set", "lo", "up").ExitCode);
+            Assert.Equal(0, Programs.RunClient(TimeSpan.FromSeconds(60), run).ExitCode);
+            Assert.Equal(0, Host("-n", name, "address", "add", "10.99.0.2/24", "dev", "lo").ExitCode);
+            Outcome taken = Programs.RunClient(TimeSpan.FromSeconds(60), run);
+            Assert.Equal(125, taken.ExitCode);
+            Assert.Contains("10.99.0.2 is in use", taken.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Host("netns", "del", name);
+        }
+
+        static Outcome Host(params string[] arguments) => Programs.Finish(Programs.Start(["ip", .. arguments]), TimeSpan.FromSeconds(20));
+    }
+
     [RootFact]
     public void Redis_MovedUnderAClient_AnswersAll()
     {
