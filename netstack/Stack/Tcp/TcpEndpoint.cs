@@ -344,6 +344,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>SIOCATMARK.</summary>
     public bool IsAtMark => TcpUrgentInput.IsAtMark(this);
 
+    /// <summary>The urgent byte has come and is next: nothing is read past it by calls that do not skip it.</summary>
+    public bool IsUrgentNext => TcpUrgentInput.Skip(this) > 0;
+
     // ---- telling -------------------------------------------------------------------------------------------------
 
     /// <summary>struct tcp_info in its full present length.</summary>

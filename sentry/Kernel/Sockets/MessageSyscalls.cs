@@ -134,6 +134,14 @@ internal static class MessageSyscalls
 
     private static SyscallResult Send(Task task, SocketFile socket, in UserBuffer source, SendRequest request, MessageTransfer transfer)
     {
+        SyscallResult result = SendBytes(task, socket, source, request, transfer);
+        if ((request.Flags & MessageFlags.ZeroCopy) != 0 && result is { IsValue: true, IsError: false } && transfer.Bytes > 0)
+            socket.OnZeroCopySent();
+        return result;
+    }
+
+    private static SyscallResult SendBytes(Task task, SocketFile socket, in UserBuffer source, SendRequest request, MessageTransfer transfer)
+    {
         bool dontWait = (request.Flags & MessageFlags.DontWait) != 0;
 
         // What was taken may be gone by now, with a wake-up for nobody: only a try that finds no room at all is followed by a wait.

@@ -46,5 +46,5 @@ public static class SocketType
 public static class MessageFlags
 {
     public const int OutOfBand = 1, Peek = 2, DontRoute = 4, ControlTruncated = 8, Probe = 0x10, Truncated = 0x20, DontWait = 0x40, EndOfRecord = 0x80, WaitAll = 0x100,
-        Confirm = 0x800, ErrorQueue = 0x2000, NoSignal = 0x4000, More = 0x8000, WaitForOne = 0x10000, CloseOnExec = 0x40000000;
+        Confirm = 0x800, ErrorQueue = 0x2000, NoSignal = 0x4000, More = 0x8000, WaitForOne = 0x10000, ZeroCopy = 0x4000000, CloseOnExec = 0x40000000;
 }

@@ -158,6 +158,11 @@ public abstract partial class SocketFile : FileObject
 
     public override WaitQueue? WaitQueue => _waiters;
 
+    /// <summary>A call with MSG_ZEROCOPY has ended and sent something: the sender is told when its memory is its own again.</summary>
+    internal virtual void OnZeroCopySent()
+    {
+    }
+
     public override bool WritesInFull => _type == SocketType.Stream;
 
     public override bool RaisesPipeSignal => _type == SocketType.Stream;
@@ -242,7 +247,7 @@ public abstract partial class SocketFile : FileObject
     }
 
     /// <summary>An option of SOL_SOCKET.</summary>
-    public virtual Errno SetSocketOption(Task task, int name, ReadOnlySpan<byte> value) => Options.Set(task, name, value);
+    public virtual Errno SetSocketOption(Task task, int name, ReadOnlySpan<byte> value) => Options.Set(task, this, name, value);
 
     /// <summary>The value of an option of SOL_SOCKET, in full length.</summary>
     public virtual Result<byte[]> GetSocketOption(Task task, int name) => (_options ?? SocketOptions.Unset).Get(this, name);

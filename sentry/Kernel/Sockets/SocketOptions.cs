@@ -104,7 +104,7 @@ public sealed partial class SocketOptions
         target._maxPacingRate = _maxPacingRate;
     }
 
-    internal Errno Set(Task task, int name, ReadOnlySpan<byte> value)
+    internal Errno Set(Task task, SocketFile socket, int name, ReadOnlySpan<byte> value)
     {
         if (name is SO.RCVTIMEO_OLD or SO.SNDTIMEO_OLD or SO.RCVTIMEO_NEW or SO.SNDTIMEO_NEW)
             return SetTimeout(name is SO.RCVTIMEO_OLD or SO.RCVTIMEO_NEW, value);
@@ -178,8 +178,13 @@ public sealed partial class SocketOptions
             case SO.MAX_PACING_RATE:
                 _maxPacingRate = value.Length >= sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(value) : (uint)number == uint.MaxValue ? ulong.MaxValue : (uint)number;
                 return Errno.None;
-            case SO.ZEROCOPY:
+            case SO.ZEROCOPY when socket is not TcpSocket:
                 return Errno.EOPNOTSUPP;
+            case SO.ZEROCOPY when number is < 0 or > 1:
+                return Errno.EINVAL;
+            case SO.ZEROCOPY:
+                SetFlag(SO.ZEROCOPY, number != 0);
+                return Errno.None;
             default:
                 return Errno.ENOPROTOOPT;
         }
@@ -229,7 +234,9 @@ public sealed partial class SocketOptions
                 return Number(_incomingCpu);
             case SO.MAX_PACING_RATE:
                 return BitConverter.GetBytes(_maxPacingRate);
-            case SO.ZEROCOPY or SO.INCOMING_NAPI_ID:
+            case SO.ZEROCOPY:
+                return Number(Has(SO.ZEROCOPY) ? 1 : 0);
+            case SO.INCOMING_NAPI_ID:
                 return Number(0);
             case SO.BPF_EXTENSIONS:
                 return Number(64);

@@ -30,6 +30,7 @@ internal sealed partial class TcpSocket : InetSocket
     [Saved(2)] private Stage _stage;
     [Saved(3)] private bool _tellsQueue;
     [Saved(4)] private int _fastOpenQueue;
+    [Saved(5)] private ZeroCopyNotices _notices;
 
     internal TcpSocket(Task owner, bool isV6, TcpEndpoint endpoint, OpenFlags status)
         : base(owner, isV6, SocketType.Stream, IPPROTO.TCP, status)
@@ -272,10 +273,20 @@ internal sealed partial class TcpSocket : InetSocket
         return error == Errno.None ? TcpTransfer.Send(_endpoint, source, request.Flags) : error;
     }
 
+    internal override void OnZeroCopySent()
+    {
+        if (!HasOption(SO.ZEROCOPY))
+            return;
+        _notices.Add();
+        Waiters.Wake(PollEvents.Err);
+    }
+
+    public override PollEvents Poll() => _notices.IsEmpty ? base.Poll() : base.Poll() | PollEvents.Err;
+
     public override Result<long> Receive(Task task, in UserBuffer destination, ReceiveRequest request)
     {
         if ((request.Flags & MessageFlags.ErrorQueue) != 0)
-            return Errno.EAGAIN;
+            return _notices.TryTake(IsV6, request) ? 0L : Errno.EAGAIN;
         using StackCall call = Enter();
         if ((request.Flags & MessageFlags.OutOfBand) != 0)
             return TcpTransfer.ReceiveUrgent(_endpoint, destination, request);
@@ -343,8 +354,9 @@ internal sealed partial class TcpSocket : InetSocket
         int available = (int)Math.Min(_endpoint.Available, most);
         if (available == 0)
         {
+            // What is there is the urgent byte alone: it ends the call, where a wait would not end (tcp_splice_read).
             Errno error = _endpoint.CanReceive();
-            return error == Errno.None ? 0L : error;
+            return error == Errno.None || (error == Errno.EAGAIN && !IsNonBlocking && _endpoint.IsUrgentNext) ? 0L : error;
         }
 
         int done = 0;
