@@ -19,7 +19,8 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
         try
         {
             LinkSettings settings = MakeSettings(own);
-            lease = leases.Claim(place, NetworkService.LineageOf(plan), NetworkService.GenerationOf(plan), names[0], settings.Addresses);
+            string lineage = NetworkService.LineageOf(plan);
+            lease = leases.Claim(place, lineage, NetworkService.GenerationOf(plan), names[0], settings.Addresses);
             Task unused = own ? Task.CompletedTask : LinkProbe.StartAsync(place, plan.Saved is null || plan.IsHandedOver ? null : plan.Options.Bridge, settings.Addresses);
             InterfaceCidr[] hostSide = plan.Options.Bridge is null ? [.. settings.Gateways.Select(g => new InterfaceCidr(g, PrefixFor(settings, g)))] : [];
             HostDeviceOptions device = new(HostDevice.NameFor(sandboxId, 0), settings.Mac, hostSide, plan.Options.Bridge, settings.Mtu);
@@ -31,7 +32,7 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
                 made => capturing is null ? null : serving!.Invoke(() => new DeviceCapture(serving, place, made.Name, capturing, LinkName)),
                 ended => serving!.Invoke(ended.Close),
                 lease);
-            network = new SandboxNetwork(plan, NetworkService.LineageOf(plan), NetworkService.GenerationOf(plan), [link])
+            network = new SandboxNetwork(plan, lineage, NetworkService.GenerationOf(plan), [link])
             {
                 Files = SeedFiles.ForNamespace(names, link, plan.NameServers, place.Name),
                 PublishLoop = loop,

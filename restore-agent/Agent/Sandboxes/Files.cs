@@ -40,6 +40,8 @@ public sealed class DumpFolder : IDisposable
 /// <summary>Descriptors of a state and a memory file.</summary>
 public sealed class OpenFiles : IDisposable
 {
+    private int _disposed;
+
     private OpenFiles(int state, int memory) => (State, Memory) = (state, memory);
 
     public int State { get; }
@@ -62,6 +64,8 @@ public sealed class OpenFiles : IDisposable
 
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return; // the numbers may be another's by now
         HostFile.Close(State);
         HostFile.Close(Memory);
     }
