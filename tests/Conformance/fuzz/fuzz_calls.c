@@ -259,6 +259,9 @@ static void one_call(void)
     if (number == SYS_kill || number == SYS_tgkill || number == SYS_rt_sigqueueinfo) {
         if ((int64_t)a[0] <= 1)
             a[0] = (uint64_t)getpid();
+        for (int i = 1; i < 3; i++)
+            if (a[i] == SIGKILL)
+                a[i] = SIGUSR1;
     }
     if (number == SYS_prctl && a[0] == PR_SET_SECCOMP)
         return;
@@ -420,7 +423,7 @@ int main(int count, char **arguments)
         while (waitpid(-1, &status, WNOHANG) > 0)
             continue;
         remove_files(seed + (uint64_t)i);
-        printf("seed %llu %s\n", (unsigned long long)(seed + (uint64_t)i), is_killed ? "killed" : WIFSIGNALED(status) ? "ended by a signal" : "ended");
+        printf("seed %llu %s\n", (unsigned long long)(seed + (uint64_t)i), is_killed ? "killed" : WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? "was killed by the sandbox" : WIFSIGNALED(status) ? "ended by a signal" : "ended");
     }
     printf("%ld workers ended, %ld of them killed; %ld calls\n", ended, killed, *made);
     return 0;

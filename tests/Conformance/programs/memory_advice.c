@@ -88,5 +88,16 @@ int main(void)
     maybe_save();
     CHECK_EQ(top[-1], 5);
     ok("grows down");
+    // Advice for a range with a hole in it is taken where there is memory, and the hole is told (madvise(2)).
+    char *h = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(h != MAP_FAILED);
+    memset(h, 7, size);
+    CHECK_EQ(munmap(h + 4 * page, page), 0);
+    CHECK_ERRNO(madvise(h, size, MADV_NOHUGEPAGE), ENOMEM);
+    CHECK_ERRNO(madvise(h, size, MADV_DONTNEED), ENOMEM);
+    CHECK_EQ(h[0], 0);
+    CHECK_EQ(h[size - 1], 0);
+    CHECK_EQ(munmap(h, size), 0);
+    ok("advice with a hole");
     return 0;
 }
