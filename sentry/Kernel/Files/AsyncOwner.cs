@@ -86,14 +86,14 @@ internal sealed partial class AsyncOwner : IWaiter, IAfterLoad
             return;
         if (_type == OfThread)
         {
-            if (_kernel.Tasks.TryGetValue(_id, out Task? task) && Permits(task))
+            if (_kernel.Tasks.TryGetValue(_id, out Task? task) && Permits(task) && !SignalDelivery.IsProtected(task.Group, info.Number))
                 SignalDelivery.SendToTask(task, info);
             return;
         }
 
         foreach (ThreadGroup group in _kernel.Processes.Values.ToArray())
         {
-            if ((_type == OfProcess ? group.Pid == _id : group.ProcessGroup == _id) && group.Tasks.Count > 0 && Permits(group.Tasks[0]))
+            if ((_type == OfProcess ? group.Pid == _id : group.ProcessGroup == _id) && group.Tasks.Count > 0 && Permits(group.Tasks[0]) && !SignalDelivery.IsProtected(group, info.Number))
                 SignalDelivery.SendToProcess(group, info);
         }
     }

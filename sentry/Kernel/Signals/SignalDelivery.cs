@@ -100,7 +100,7 @@ public static class SignalDelivery
         if (child.Parent is not { } parent)
             return true;
         bool reaped = exitSignal == Signal.SIGCHLD && AutoReaps(parent);
-        if (Signal.IsValid(exitSignal) && child.WaitStatus is { } waitStatus)
+        if (Signal.IsValid(exitSignal) && !IsProtected(parent, exitSignal) && child.WaitStatus is { } waitStatus)
         {
             int signal = waitStatus & 0x7f;
             int code = signal == 0 ? SignalCode.CLD_EXITED : (waitStatus & 0x80) != 0 ? SignalCode.CLD_DUMPED : SignalCode.CLD_KILLED;
@@ -204,6 +204,10 @@ public static class SignalDelivery
         foreach (Task task in group.Tasks)
             task.Signals.Pending.Discard(signals);
     }
+
+    /// <summary>Process 1 of a namespace: the end of others, or what they do to files, does not end it (pid_namespaces(7)). A signal that it blocks it wants.</summary>
+    internal static bool IsProtected(ThreadGroup group, int signal) =>
+        group.IsReaper && group.Actions[signal].IsDefault && !group.Actions.DoesNothing(signal) && group.Tasks.TrueForAll(task => !Signal.Has(task.Signals.Mask, signal));
 
     /// <summary>The side effects of raising a signal, whatever becomes of it; false when it is dropped because it would do nothing.</summary>
     private static bool Prepare(Task target, int signal, Task? sender)

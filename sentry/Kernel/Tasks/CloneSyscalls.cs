@@ -262,7 +262,7 @@ internal static class CloneSyscalls
             if ((flags & ClearSighand) != 0)
                 actions.ClearHandlers();
             ThreadGroup? father = (flags & Parent) != 0 ? parent.Group.Parent : parent.Group;
-            group = parent.Group.ForkTo(tid, father, actions, request.ExitSignal);
+            group = parent.Group.ForkTo(tid, father, actions, (flags & Parent) != 0 ? parent.Group.ExitSignal : request.ExitSignal);
             group.PidNamespace = plan.Pids;
             if (!plan.Pids.IsFirst && plan.Pids.Reaper is null)
                 plan.Pids.SetReaper(group);
