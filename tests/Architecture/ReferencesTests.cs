@@ -69,7 +69,7 @@ public sealed class ReferencesTests
         string root = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(root, "Snapshot.sln")))
             root = Path.GetDirectoryName(root) ?? throw new InvalidOperationException("Snapshot.sln not found above the test");
-        string[] folders = ["sentry", "gofer", "broker", "netstack", "snapshot", "storage-adapters", "restore-agent"];
+        string[] folders = ["sentry", "gofer", "netstack", "snapshot", "storage-adapters", "restore-agent"];
         foreach (string folder in folders.Select(f => Path.Combine(root, f)).Where(Directory.Exists))
         {
             foreach (string file in Directory.EnumerateFiles(folder, "*.csproj", SearchOption.AllDirectories))
