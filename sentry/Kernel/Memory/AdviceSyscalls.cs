@@ -64,13 +64,7 @@ internal static class AdviceSyscalls
             case Remove:
                 return PunchHoles(memory, start, end);
             case HugePage or NoHugePage:
-                // Area by area: the host refuses a range with a hole in it.
-                for (int i = memory.Areas.FirstEndingAfter(start); i < memory.Areas.Count && memory.Areas[i].Start < end; i++)
-                {
-                    ulong from = Math.Max(start, memory.Areas[i].Start);
-                    task.Thread.Queue(MemoryOperation.Advise(from, Math.Min(end, memory.Areas[i].End) - from, advice));
-                }
-
+                Mappings.AdviseHost(memory, task.Thread, start, end, advice);
                 break;
             case PopulateRead or PopulateWrite:
                 return PopulateAll(task, start, end, advice == PopulateWrite);

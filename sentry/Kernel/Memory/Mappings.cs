@@ -278,7 +278,7 @@ public static class Mappings
     {
         if (!memory.ImageRanges.Overlaps(start, end))
         {
-            on.Queue(MemoryOperation.Advise(start, end - start, 4));
+            AdviseHost(memory, on, start, end, 4);
             return;
         }
 
@@ -289,6 +289,19 @@ public static class Mappings
             Area area = memory.Areas[i];
             ulong from = Math.Max(start, area.Start);
             MapOnHost(on, area, from, Math.Min(end, area.End) - from);
+        }
+    }
+
+    /// <summary>Gives the host advice about what is mapped in a range: it refuses a range with a hole in it.</summary>
+    internal static void AdviseHost(MemoryManager memory, IGuestThread on, ulong start, ulong end, int advice)
+    {
+        int i = memory.Areas.FirstEndingAfter(start);
+        while (i < memory.Areas.Count && memory.Areas[i].Start < end)
+        {
+            ulong from = Math.Max(start, memory.Areas[i].Start), to = memory.Areas[i].End;
+            for (i++; i < memory.Areas.Count && memory.Areas[i].Start == to && to < end; i++)
+                to = memory.Areas[i].End;
+            on.Queue(MemoryOperation.Advise(from, Math.Min(end, to) - from, advice));
         }
     }
 
