@@ -56,7 +56,7 @@ internal static class MemorySyscalls
         if (locking != Errno.None)
             return locking;
 
-        if (task.Group.Limits[ResourceLimits.As].Soft != ulong.MaxValue && TotalLength(task.Memory) + length > task.Group.Limits[ResourceLimits.As].Soft)
+        if (IsOverLimit(task, length, isData: !shared && (protection & 2) != 0))
             return Errno.ENOMEM;
         file?.AddReference();
         Result<ulong> address = Mappings.Map(task.Memory, task.Thread, new MapRequest
@@ -110,6 +110,9 @@ internal static class MemorySyscalls
             return Errno.ENOMEM;
         if (oldLength == 0)
             return DuplicateShared(task, args.A0, newLength);
+        if (newLength > oldLength && task.Memory.Areas.Find(args.A0) is { } area
+            && IsOverLimit(task, newLength - oldLength, isData: !area.IsShared && (area.Protection & MemoryProtection.Write) != 0))
+            return Errno.ENOMEM;
         Result<ulong> address = Mappings.Remap(task.Memory, task.Thread, args.A0, oldLength, newLength, flags, args.A4);
         return address.IsOk ? address.Value : address.Error;
     }
@@ -159,8 +162,13 @@ internal static class MemorySyscalls
         return SyscallResult.Ok;
     }
 
-    internal static SyscallResult Brk(Task task, in SyscallArgs args) =>
-        Mappings.SetBreak(task.Memory, task.Thread, args.A0, task.Group.Limits[ResourceLimits.Data].Soft);
+    internal static SyscallResult Brk(Task task, in SyscallArgs args)
+    {
+        ulong now = Mappings.RoundUp(task.Memory.Break), wanted = Mappings.RoundUp(args.A0);
+        if (wanted > now && IsOverLimit(task, wanted - now, isData: true))
+            return task.Memory.Break;
+        return Mappings.SetBreak(task.Memory, task.Thread, args.A0, task.Group.Limits[ResourceLimits.Data].Soft);
+    }
 
     internal static SyscallResult ProcessVmReadv(Task task, in SyscallArgs args) => ProcessVm(task, args, write: false);
 
@@ -225,11 +233,20 @@ internal static class MemorySyscalls
 
     private static MemoryProtection Protection(int bits) => (MemoryProtection)(bits & 7);
 
-    private static ulong TotalLength(MemoryManager memory)
+    /// <summary>Whether more memory would be beyond RLIMIT_AS, or RLIMIT_DATA, which counts what is private and writable (getrlimit(2)).</summary>
+    private static bool IsOverLimit(Task task, ulong added, bool isData)
     {
-        ulong total = 0;
-        foreach (Area area in memory.Areas.All)
+        ulong all = task.Group.Limits[ResourceLimits.As].Soft, data = isData ? task.Group.Limits[ResourceLimits.Data].Soft : ulong.MaxValue;
+        if (all == ulong.MaxValue && data == ulong.MaxValue)
+            return false;
+        ulong total = added, writable = added;
+        foreach (Area area in task.Memory.Areas.All)
+        {
             total += area.Length;
-        return total;
+            if (!area.IsShared && (area.Protection & MemoryProtection.Write) != 0 && area.Kind != AreaKind.Stack)
+                writable += area.Length;
+        }
+
+        return total > all || writable > data;
     }
 }
