@@ -158,6 +158,9 @@ public abstract partial class SocketFile : FileObject
 
     public override WaitQueue? WaitQueue => _waiters;
 
+    /// <summary>The peer that accept(2) tells.</summary>
+    internal virtual Result<byte[]> GetAcceptedPeerName() => GetPeerName();
+
     /// <summary>A call with MSG_ZEROCOPY has ended and sent something: the sender is told when its memory is its own again.</summary>
     internal virtual void OnZeroCopySent()
     {

@@ -80,7 +80,7 @@ internal static class SocketSyscalls
         {
             if (args.A1 != 0)
             {
-                Result<byte[]> peer = connection.GetPeerName();
+                Result<byte[]> peer = connection.GetAcceptedPeerName();
                 if (peer.IsError)
                     return Errno.ECONNABORTED;
                 error = WriteAddress(task, args.A1, args.A2, peer.Value);

@@ -214,6 +214,9 @@ internal sealed partial class TcpSocket : InetSocket
 
     public override Result<byte[]> GetPeerName() => HasPeer ? FormatName(_endpoint.RemoteAddress, _endpoint.RemotePort) : Errno.ENOTCONN;
 
+    /// <summary>Also of a connection that was reset while it waited: accept(2) gives it, and reading it says what happened (inet_getname of Linux).</summary>
+    internal override Result<byte[]> GetAcceptedPeerName() => _endpoint.RemotePort != 0 ? FormatName(_endpoint.RemoteAddress, _endpoint.RemotePort) : Errno.ENOTCONN;
+
     public override Errno Shutdown(int how)
     {
         if (how is < 0 or > 2)

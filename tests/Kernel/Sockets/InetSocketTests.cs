@@ -67,6 +67,23 @@ public sealed class InetSocketTests
     }
 
     [Fact]
+    public void Accept_OfAConnectionThatWasReset_TellsItsPeer()
+    {
+        const int linger = 13;
+        ulong listener = Listener(_task), client = Socket(_other, Stream), name = _kernel.Allocate(16);
+        Assert.Equal(0, _kernel.Do(_other, Sysno.connect, client, Address(_other, PortOf(_task, listener)), 16));
+        ushort port = PortOf(_other, client);
+        SetOption(_other, client, linger, 1, 0);
+        Assert.Equal(0, _kernel.Do(_other, Sysno.close, client));
+        long server = _kernel.Do(_task, Sysno.accept, listener, name, _kernel.PutInts(_task, 16));
+        Assert.True(server > 0);
+        Span<byte> bytes = stackalloc byte[16];
+        Assert.True(_task.Memory.TryReadAll(name, bytes));
+        Assert.Equal(port, BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]));
+        Assert.Equal(-(long)Errno.ECONNRESET, _kernel.Do(_task, Sysno.read, (ulong)server, name, 1));
+    }
+
+    [Fact]
     public void Read_Waits_AndIsTriedAgainAfterARestore()
     {
         (ulong client, ulong server) = Connect();
