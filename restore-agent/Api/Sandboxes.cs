@@ -41,6 +41,9 @@ public abstract record NewSandbox
     /// <summary>Folders of the host's in the sandbox; in a restore those of the snapshot that are elsewhere now.</summary>
     public VolumeOptions[] Volumes { get; init; } = [];
 
+    /// <summary>Null: none, or those of a snapshot.</summary>
+    public LimitOptions? Limits { get; init; }
+
     /// <summary>Null: loopback only, or what a snapshot's network was.</summary>
     public NetworkOptions? Network { get; init; }
 }
@@ -69,6 +72,19 @@ public sealed record VolumeOptions
     public required string Place { get; init; }
 
     public bool ReadOnly { get; init; }
+}
+
+/// <summary>What a sandbox may use; 0 for no bound, or in a restore for what the snapshot says.</summary>
+public sealed record LimitOptions
+{
+    /// <summary>Bytes of private and shared memory and of files in memory.</summary>
+    public long Memory { get; init; }
+
+    /// <summary>Processes and threads.</summary>
+    public int Pids { get; init; }
+
+    /// <summary>Processors.</summary>
+    public int Cpus { get; init; }
 }
 
 /// <summary>An empty file system in memory, which travels in snapshots.</summary>

@@ -56,6 +56,7 @@ public static class CommandLine
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
                 Volumes = sandbox.Volumes.ReadVolumes(result),
+                Limits = sandbox.Limits.Read(result),
                 Tmpfs = sandbox.Volumes.ReadTmpfs(result),
             };
             TerminalSession? terminal = request.Program.Terminal && !request.Detach ? sandbox.Terminal.Open(result) : null;
@@ -144,6 +145,7 @@ public static class CommandLine
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
                 Volumes = sandbox.Volumes.ReadVolumes(result),
+                Limits = sandbox.Limits.Read(result),
             };
             TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);
             return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor, terminal,
@@ -158,6 +160,8 @@ public static class CommandLine
         public NetworkArguments Network { get; } = new(restores);
 
         public VolumeArguments Volumes { get; } = new(restores);
+
+        public LimitArguments Limits { get; } = new();
 
         public Option<string?> Name { get; } = new("--name") { Description = "The sandbox's name; made up when missing" };
 
@@ -177,6 +181,7 @@ public static class CommandLine
             foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
                 command.Options.Add(option);
             Volumes.AddTo(command);
+            Limits.AddTo(command);
             Network.AddTo(command);
             Terminal.AddTo(command);
         }

@@ -76,6 +76,19 @@ public sealed record VolumeSpec
     public bool ReadOnly { get; init; }
 }
 
+/// <summary>What a sandbox may use; 0 for no bound, or in a restore for what the image says.</summary>
+public sealed record LimitsSpec
+{
+    /// <summary>Bytes.</summary>
+    public long Memory { get; init; }
+
+    /// <summary>Processes and threads.</summary>
+    public int Tasks { get; init; }
+
+    /// <summary>Processors.</summary>
+    public int Cpus { get; init; }
+}
+
 /// <summary>An empty file system in memory in the sandbox's tree.</summary>
 public sealed record TmpfsSpec
 {
@@ -149,6 +162,8 @@ public sealed record StartRequest : ControlMessage
 
     public TmpfsSpec[] Tmpfs { get; init; } = [];
 
+    public LimitsSpec? Limits { get; init; }
+
     public bool Strace { get; init; }
 
     /// <summary>Raise <see cref="SavePointReached"/> at these guest call numbers (the test aid --save-at-call); -1 for none.</summary>
@@ -185,6 +200,8 @@ public sealed record RestoreRequest : ControlMessage
 {
     /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
     public int[] ExecStreams { get; init; } = [];
+
+    public LimitsSpec? Limits { get; init; }
 
     /// <summary>Interfaces; those of the image are named with <see cref="NetworkLink.ReplacesSaved"/>.</summary>
     public NetworkLink[] Links { get; init; } = [];

@@ -41,6 +41,8 @@ public static class RootTree
         mounts.Attach(pts.Inode.FileSystem, pts, new VfsPath(dev.Mount, Find(dev.Dentry, "pts", 0x1ED)), MountFlags.NoSuid | MountFlags.NoExec);
         Attach(mounts, "proc", new ProcFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec);
         Attach(mounts, "sys", new SysFileSystem(kernel).Root, MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly);
+        CgroupFileSystem cgroup = new(kernel);
+        mounts.Attach(cgroup, cgroup.Root, FindPlace(kernel, "/sys/fs/cgroup"), MountFlags.NoSuid | MountFlags.NoDev | MountFlags.NoExec | MountFlags.ReadOnly | MountFlags.RelAtime);
         Find(mounts.RootMount.Root, "tmp", 0x3FF);
     }
 

@@ -80,6 +80,28 @@ public static unsafe class HostProcess
         return SetCapabilities(0, 0, 0);
     }
 
+    /// <summary>sched_setaffinity(2) of a thread, and of what it makes from now on.</summary>
+    public static Errno SetAffinity(int thread, ReadOnlySpan<ulong> mask)
+    {
+        fixed (ulong* p = mask)
+            return HostSyscall.ErrorOf(HostSyscall.Call(Sysno.sched_setaffinity, thread, mask.Length * sizeof(ulong), (long)p));
+    }
+
+    /// <summary>sched_getaffinity(2) of this thread: the processors that it may use.</summary>
+    public static List<int> GetAffinity()
+    {
+        ulong* mask = stackalloc ulong[16];
+        List<int> processors = [];
+        long length = HostSyscall.Call(Sysno.sched_getaffinity, 0, 16 * sizeof(ulong), (long)mask);
+        for (int i = 0; i < length * 8; i++)
+        {
+            if ((mask[i / 64] >> (i % 64) & 1) != 0)
+                processors.Add(i);
+        }
+
+        return processors;
+    }
+
     /// <summary>umask(2): which permissions new files do not get.</summary>
     public static void SetFileModeMask(int mask) => HostSyscall.Call(Sysno.umask, mask);
 

@@ -42,6 +42,8 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(87)] private bool _pidsWrapped;
     [Saved(88)] private NamespaceSet _namespaces;
     [Saved(89)] private NamespaceFileSystem? _namespaceFiles;
+    [Saved(90)] private SandboxLimits _limits = new();
+    [NotSaved("looks anew")] private MemoryWatch? _memoryWatch;
     [Saved(82)] private int _fileWatches;
     [Saved(83)] private uint _renameCookie;
     [Saved(84)] private SortedDictionary<uint, int> _inotifyInstances = [];
@@ -128,6 +130,19 @@ public sealed partial class GuestKernel : IAfterLoad
     {
         get => _memorySize;
         set => _memorySize = value;
+    }
+
+    /// <summary>What the sandbox may use.</summary>
+    public SandboxLimits Limits => _limits;
+
+    /// <summary>To be called when limits have been set: guests are told of so many processors and so much memory.</summary>
+    public void ApplyLimits()
+    {
+        if (_limits.Cpus > 0)
+            _cpuCount = Math.Min(_limits.Cpus, 64);
+        if (_limits.Memory > 0)
+            _memorySize = _limits.Memory;
+        (_memoryWatch ??= new MemoryWatch(this)).Follow();
     }
 
     /// <summary>The number shown in <c>pipe:[N]</c>, <c>socket:[N]</c>.</summary>
@@ -262,6 +277,8 @@ public sealed partial class GuestKernel : IAfterLoad
 
     public void AfterLoad(RestorePhase phase, IRestoreContext context)
     {
+        if (phase == RestorePhase.Activation)
+            ApplyLimits();
         if (phase != RestorePhase.Host)
             return;
         _host = context.Get<IKernelHost>();

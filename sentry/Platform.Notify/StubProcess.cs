@@ -46,6 +46,42 @@ internal sealed class StubSpace(Reception reception) : IAddressSpace
     /// <summary>Any process that has this memory, or -1.</summary>
     public int ProcessId => Processes.Count > 0 ? Processes[0].ProcessId : -1;
 
+    public long ResidentBytes
+    {
+        get
+        {
+            // statm: size, resident, file and shared pages, …
+            string[] fields = ReadProcFile("statm").Split(' ');
+            return fields.Length > 2 && long.TryParse(fields[1], out long resident) && long.TryParse(fields[2], out long shared) ? (resident - shared) * Environment.SystemPageSize : 0;
+        }
+    }
+
+    public long ProportionalBytes
+    {
+        get
+        {
+            foreach (string line in ReadProcFile("smaps_rollup").Split('\n'))
+            {
+                if (line.StartsWith("Pss_Anon:", StringComparison.Ordinal) && line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, var kilobytes, ..] && long.TryParse(kilobytes, out long value))
+                    return value << 10;
+            }
+
+            return ResidentBytes;
+        }
+    }
+
+    /// <summary>Empty when it cannot be read.</summary>
+    private string ReadProcFile(string name)
+    {
+        Result<int> file = HostFile.Open($"/proc/{ProcessId}/{name}", 0);
+        if (file.IsError)
+            return "";
+        Span<byte> text = stackalloc byte[4096];
+        Result<int> length = HostFile.Read(file.Value, text);
+        HostFile.Close(file.Value);
+        return length.IsOk ? System.Text.Encoding.ASCII.GetString(text[..length.Value]) : "";
+    }
+
     public int Read(ulong address, Span<byte> destination)
     {
         int length = Clip(address, destination.Length);

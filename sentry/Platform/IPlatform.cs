@@ -218,6 +218,12 @@ public readonly record struct DumpRun(ulong Address, ulong Length, long FileOffs
 /// <summary>A guest address space.</summary>
 public interface IAddressSpace : IMemoryView
 {
+    /// <summary>Bytes of private memory that are there; cheap. 0 from a platform that cannot tell.</summary>
+    long ResidentBytes => 0;
+
+    /// <summary>As <see cref="ResidentBytes"/>, but what is shared with copies of the space counts as its share; not cheap.</summary>
+    long ProportionalBytes => ResidentBytes;
+
     /// <summary>Copies to guest memory, honouring page protection; returns the bytes copied.</summary>
     int Write(ulong address, ReadOnlySpan<byte> source);
 

@@ -104,6 +104,7 @@ internal sealed class Sandbox : IDisposable
         if (descriptors.Length != terminalAt + terminal.Length)
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
+        ResourceBounds.Apply(_kernel, request.Limits);
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]), request.Volumes, request.Tmpfs);
         RootSetup.WriteFiles(_kernel, request.Files);
         LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
@@ -131,6 +132,7 @@ internal sealed class Sandbox : IDisposable
             _kernel.HostName = HostPath.FromText(name);
         UseStrace(request.Strace ? descriptors[links - 1] : -1);
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
+        ResourceBounds.Apply(_kernel, request.Limits);
         lock (_kernel.Lock)
         {
             RootSetup.ReattachVolumes(_kernel);

@@ -22,6 +22,9 @@ public sealed record SandboxIdentity
     /// <summary>In the order in which the gofer has them.</summary>
     public VolumeOptions[] Volumes { get; init; } = [];
 
+    /// <summary>What was asked for; a restored sandbox has the rest from its snapshot.</summary>
+    public LimitsSpec? Limits { get; init; }
+
     /// <summary>What a new sandbox begins with; a restored one has its own.</summary>
     public TmpfsSpec[] Tmpfs { get; init; } = [];
 
@@ -104,6 +107,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             Files = network.Files,
             Volumes = Volumes.ToSpecs(Identity.Volumes),
             Tmpfs = Identity.Tmpfs,
+            Limits = Identity.Limits,
         };
         int[] descriptors = [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors, .. TerminalOf(program.Terminal, streams)];
         return await BeginAsync(sentry, gofer, request, descriptors).ConfigureAwait(false);
@@ -125,6 +129,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         RestoreRequest request = new()
         {
             ExecStreams = [.. programs.Select(p => p.Key)],
+            Limits = Identity.Limits,
             Terminals = [.. terminals.Select(t => t.Terminal)],
             Strace = Identity.Strace,
             SaveAtCall = Identity.SaveAtCall,

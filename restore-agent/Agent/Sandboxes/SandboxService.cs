@@ -234,6 +234,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         Log = request.Detach ? Path.Combine(folders.Logs, id + ".log") : null,
         Strace = request.Strace,
         SaveAtCall = request.SaveAtCall,
+        Limits = Limits.ToSpec(request.Limits),
         Created = DateTimeOffset.UtcNow,
     };
 

@@ -15,7 +15,7 @@ internal static class SystemFiles
         ["config.gz"] = static (_, _) => KernelConfig.Compressed,
         ["cpuinfo"] = static (fs, _) => CpuInfo(fs.Kernel),
         ["devices"] = static (_, _) => "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n",
-        ["filesystems"] = static (_, _) => "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\tdevpts\nnodev\toverlay\nnodev\tmqueue\n",
+        ["filesystems"] = static (_, _) => "nodev\tsysfs\nnodev\tcgroup2\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\tdevpts\nnodev\toverlay\nnodev\tmqueue\n",
         ["interrupts"] = static (_, _) => "",
         ["loadavg"] = static (fs, _) => LoadAverage(fs.Kernel),
         ["meminfo"] = static (fs, _) => MemoryInfo(fs.Kernel),
@@ -30,7 +30,7 @@ internal static class SystemFiles
         ["tty/ldiscs"] = static (_, _) => "n_tty       0\n",
         ["uptime"] = static (fs, caller) => Uptime(fs.Kernel, caller?.Namespaces.Time.BootOffset ?? 0),
         ["version"] = static (_, _) => $"{KernelVersion.SystemName} version {KernelVersion.Release} (snapshot@sandbox) {KernelVersion.Version}\n",
-        ["vmstat"] = static (fs, _) => $"nr_free_pages {fs.Kernel.MemorySize / 4 * 3 / 4096}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n",
+        ["vmstat"] = static (fs, _) => $"nr_free_pages {Math.Max(0, fs.Kernel.MemorySize - MemoryUse.Measure(fs.Kernel).Total) / 4096}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\npgfault 0\npgmajfault 0\n",
     };
 
     internal static IEnumerable<string> Names => Files.Keys;
@@ -103,14 +103,15 @@ internal static class SystemFiles
 
     private static string MemoryInfo(GuestKernel kernel)
     {
-        long total = kernel.MemorySize / 1024, free = total / 4 * 3;
+        MemoryUse used = MemoryUse.Measure(kernel);
+        long total = kernel.MemorySize / 1024, files = used.Files / 1024, anonymous = used.Private / 1024, free = Math.Max(0, total - files - anonymous);
         (string Name, long Value)[] lines =
         [
-            ("MemTotal", total), ("MemFree", free), ("MemAvailable", free), ("Buffers", 0), ("Cached", total / 8), ("SwapCached", 0), ("Active", total / 8),
-            ("Inactive", total / 16), ("Active(anon)", total / 16), ("Inactive(anon)", 0), ("Active(file)", total / 16), ("Inactive(file)", total / 16),
-            ("Unevictable", 0), ("Mlocked", 0), ("SwapTotal", 0), ("SwapFree", 0), ("Dirty", 0), ("Writeback", 0), ("AnonPages", total / 16), ("Mapped", total / 32),
-            ("Shmem", 0), ("KReclaimable", 0), ("Slab", 0), ("SReclaimable", 0), ("SUnreclaim", 0), ("KernelStack", 0), ("PageTables", 0), ("CommitLimit", total / 2),
-            ("Committed_AS", total / 8), ("VmallocTotal", 34359738367), ("VmallocUsed", 0), ("VmallocChunk", 0), ("AnonHugePages", 0), ("ShmemHugePages", 0),
+            ("MemTotal", total), ("MemFree", free), ("MemAvailable", free), ("Buffers", 0), ("Cached", files), ("SwapCached", 0), ("Active", anonymous + files),
+            ("Inactive", 0), ("Active(anon)", anonymous + files), ("Inactive(anon)", 0), ("Active(file)", 0), ("Inactive(file)", 0),
+            ("Unevictable", 0), ("Mlocked", 0), ("SwapTotal", 0), ("SwapFree", 0), ("Dirty", 0), ("Writeback", 0), ("AnonPages", anonymous), ("Mapped", 0),
+            ("Shmem", files), ("KReclaimable", 0), ("Slab", 0), ("SReclaimable", 0), ("SUnreclaim", 0), ("KernelStack", 0), ("PageTables", 0), ("CommitLimit", total / 2),
+            ("Committed_AS", anonymous + files), ("VmallocTotal", 34359738367), ("VmallocUsed", 0), ("VmallocChunk", 0), ("AnonHugePages", 0), ("ShmemHugePages", 0),
         ];
         var text = new StringBuilder();
         foreach ((string name, long value) in lines)

@@ -147,6 +147,8 @@ internal static class CloneSyscalls
     /// <summary>RLIMIT_NPROC counts the processes of the real user; root and its like are exempt.</summary>
     private static bool IsOverProcessLimit(Task task)
     {
+        if (task.Kernel.Limits.Tasks > 0 && task.Kernel.Tasks.Count >= task.Kernel.Limits.Tasks)
+            return true;
         ulong limit = task.Group.Limits[ResourceLimits.NProc].Soft;
         if ((ulong)task.Kernel.Tasks.Count < limit || task.Credentials.Uid == 0 || task.Credentials.Has(Capability.CAP_SYS_RESOURCE) || task.Credentials.Has(Capability.CAP_SYS_ADMIN))
             return task.Kernel.Tasks.Count >= task.Kernel.Settings.PidLimit;

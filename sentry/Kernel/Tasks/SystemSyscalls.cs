@@ -28,7 +28,7 @@ internal static class SystemSyscalls
         GuestKernel kernel = task.Kernel;
         BinaryPrimitives.WriteInt64LittleEndian(info, kernel.Clock.Monotonic / 1_000_000_000);
         BinaryPrimitives.WriteInt64LittleEndian(info[32..], kernel.MemorySize);
-        BinaryPrimitives.WriteInt64LittleEndian(info[40..], kernel.MemorySize / 4 * 3);
+        BinaryPrimitives.WriteInt64LittleEndian(info[40..], Math.Max(0, kernel.MemorySize - MemoryUse.Measure(kernel).Total));
         BinaryPrimitives.WriteUInt16LittleEndian(info[80..], (ushort)Math.Min(kernel.Tasks.Count, ushort.MaxValue));
         BinaryPrimitives.WriteInt32LittleEndian(info[104..], 1);
         return task.Memory.TryWriteAll(args.A0, info) ? SyscallResult.Ok : Errno.EFAULT;

@@ -8,6 +8,9 @@ internal sealed class FakeAddressSpace : IAddressSpace
     private const int PageSize = 4096;
     private readonly Dictionary<ulong, (byte[] Bytes, bool Writable)> _pages = [];
 
+    /// <summary>What the host says is there.</summary>
+    public long ResidentBytes { get; set; }
+
     public void Map(ulong address, ulong length, bool writable = true)
     {
         for (ulong page = address / PageSize; page < (address + length + PageSize - 1) / PageSize; page++)
