@@ -272,7 +272,7 @@ internal static class CloneSyscalls
             kernel.Processes.Add(tid, group);
         }
 
-        Task child = parent.ForkTo(group, tid, memory, files, fs, (flags & Thread) != 0 || (flags & Vm) == 0 || (flags & Vfork) != 0);
+        Task child = parent.ForkTo(group, tid, memory, files, fs, (flags & (Vm | Vfork)) != Vm);
         child.Namespaces = plan.Namespaces;
         child.Credentials = plan.Credentials;
         if (plan.CopiedMounts is { } copies)

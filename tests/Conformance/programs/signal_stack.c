@@ -1,4 +1,5 @@
 #include "conformance.h"
+#include <pthread.h>
 
 static char stack[65536];
 static volatile int inside;
@@ -31,6 +32,18 @@ static void on_overflow(int signal)
     _exit(17);
 }
 
+/* A thread begins without its creator's stack (sigaltstack(2), Notes). */
+static void *in_thread(void *unused)
+{
+    stack_t now;
+    CHECK_EQ(sigaltstack(NULL, &now), 0);
+    CHECK_EQ(now.ss_flags, SS_DISABLE);
+    maybe_save();
+    CHECK_EQ(sigaltstack(NULL, &now), 0);
+    CHECK_EQ(now.ss_flags, SS_DISABLE);
+    return unused;
+}
+
 int main(void)
 {
     stack_t s = {.ss_sp = stack, .ss_size = sizeof stack}, was;
@@ -47,6 +60,19 @@ int main(void)
     a.sa_handler = SIG_IGN;
     CHECK_EQ(sigaction(SIGUSR1, &a, NULL), 0);
     ok("alternate stack");
+
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, in_thread, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    pid_t copy = fork_checked();
+    if (copy == 0) {
+        CHECK_EQ(sigaltstack(NULL, &was), 0);
+        _exit(was.ss_sp == stack && was.ss_flags == 0 ? 0 : 1);
+    }
+    int left;
+    CHECK_EQ(waitpid(copy, &left, 0), copy);
+    CHECK_EQ(left, 0);
+    ok("threads have none, a copy has it");
 
     pid_t pid = fork_checked();
     if (pid == 0) {
