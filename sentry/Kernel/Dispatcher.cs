@@ -21,6 +21,12 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
 
         CallCount++;
         var args = new SyscallArgs(call.A0, call.A1, call.A2, call.A3, call.A4, call.A5);
+        if (task.Trace is { } trace && TraceStops.OnCall(task, trace, call.Number))
+        {
+            RunReady();
+            return;
+        }
+
         if (task.CurrentCall is { Suspended: true } suspended && suspended.Number == call.Number && suspended.Args.Equals(args))
         {
             suspended.Suspended = false;
@@ -84,7 +90,7 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     {
         while (kernel.ReadyTasks.TryDequeue(out Task? task))
         {
-            if (!task.TakeReady() || task.State != TaskState.Blocked || !SignalDelivery.MayRetry(task))
+            if (!task.TakeReady() || task.State != TaskState.Blocked || !(SignalDelivery.MayRetry(task) || SignalDelivery.MustShowStop(task)))
                 continue;
             task.ClearWaits();
             Try(task);
@@ -114,7 +120,7 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     {
         while (kernel.ReadyTasks.TryDequeue(out Task? task))
         {
-            if (task.State == TaskState.Blocked && SignalDelivery.HasDeliverable(task))
+            if (task.State == TaskState.Blocked && (SignalDelivery.HasDeliverable(task) || task.Trace is not null))
             {
                 (later ??= []).Add(task);
                 continue;
@@ -130,7 +136,7 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     /// <summary>Resumes a Stopped task unless it has a reason to stay: a vfork child uses its memory, its process is stopped, it is gone.</summary>
     public void ResumeStopped(Task task)
     {
-        if (!task.WaitsForVfork)
+        if (!task.WaitsForVfork || task.Trace is not null)
             SignalDelivery.Resume(task);
     }
 
@@ -139,6 +145,8 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     {
         if (value is { } shown)
             kernel.Strace?.OnExit(task, shown);
+        if (task.Trace is { } trace && task.CurrentCall is { } ended)
+            TraceStops.OnAnswered(trace, ended.Number);
         task.CurrentCall = null;
         if (task.State == TaskState.Blocked)
             task.State = TaskState.Running;
@@ -150,6 +158,13 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
         AnsweredByHandler(task, result.Value);
         if (task.Signals.HasTemporaryMask)
             task.Signals.RestoreMask();
+
+        if (task.Trace is { } trace && TraceStops.StopsAfterCall(trace))
+        {
+            task.Thread.ReturnAndStop(result.Value);
+            SignalDelivery.Resume(task);
+            return;
+        }
 
         // The interrupt is pending before the answer, so that no guest instruction runs in between; OnInterrupted delivers.
         if (SignalDelivery.HasDeliverable(task))

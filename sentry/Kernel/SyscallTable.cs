@@ -133,7 +133,7 @@ public static class SyscallTable
         table[Sysno.getrusage] = Partial(LimitSyscalls.Getrusage, "CPU time alone, all of it as user time");
         table[Sysno.sysinfo] = Partial(SystemSyscalls.Sysinfo, "load averages are 0, free memory is an estimate");
         table[Sysno.times] = Partial(TimeSyscalls.Times, "processor-time clocks show the time since the process began");
-        table[Sysno.ptrace] = Missing(Errno.ENOSYS);
+        table[Sysno.ptrace] = Partial(PtraceSyscalls.Ptrace, "no debug registers, SYSEMU or seccomp events; any thread of the tracer may make requests");
         table[Sysno.getuid] = Full(IdentitySyscalls.Getuid);
         table[Sysno.syslog] = Partial(SystemSyscalls.Syslog, "the kernel log is empty");
         table[Sysno.getgid] = Full(IdentitySyscalls.Getgid);

@@ -66,6 +66,33 @@ internal static unsafe class GuestMemory
             return HostSyscall.CallFast(Sysno.pwrite64, file, (long)p, source.Length, (long)address) == source.Length;
     }
 
+    /// <summary>Through /proc/PID/mem, which looks at what a mapping could be, not at its protection.</summary>
+    public static int ReadForced(int process, ulong address, Span<byte> destination)
+    {
+        Result<int> memory = HostFile.Open($"/proc/{process}/mem", 0);
+        if (memory.IsError)
+            return 0;
+        int done = 0;
+        while (done < destination.Length && HostFile.ReadAt(memory.Value, destination[done..], (long)address + done) is { IsOk: true, Value: > 0 } count)
+            done += count.Value;
+        HostFile.Close(memory.Value);
+        return done;
+    }
+
+    /// <inheritdoc cref="ReadForced"/>
+    public static int WriteForced(int process, ulong address, ReadOnlySpan<byte> source)
+    {
+        const int writing = 1;
+        Result<int> memory = HostFile.Open($"/proc/{process}/mem", writing);
+        if (memory.IsError)
+            return 0;
+        int done = 0;
+        while (done < source.Length && HostFile.WriteAt(memory.Value, source[done..], (long)address + done) is { IsOk: true, Value: > 0 } count)
+            done += count.Value;
+        HostFile.Close(memory.Value);
+        return done;
+    }
+
     public static bool TryRead64(int process, ulong address, out ulong value)
     {
         value = 0;

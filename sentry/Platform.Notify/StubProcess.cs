@@ -120,6 +120,20 @@ internal sealed class StubSpace(Reception reception) : IAddressSpace
         _file = NoFile;
     }
 
+    public int ReadForced(ulong address, Span<byte> destination)
+    {
+        int length = Clip(address, destination.Length);
+        int count = GuestMemory.Read(ProcessId, address, destination[..length]);
+        return count == length ? count : GuestMemory.ReadForced(ProcessId, address, destination[..length]);
+    }
+
+    public int WriteForced(ulong address, ReadOnlySpan<byte> source)
+    {
+        int length = Clip(address, source.Length);
+        int count = GuestMemory.Write(ProcessId, address, source[..length]);
+        return count == length ? count : GuestMemory.WriteForced(ProcessId, address, source[..length]);
+    }
+
     public bool TryRead32(ulong address, out uint value)
     {
         value = 0;

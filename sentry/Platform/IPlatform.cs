@@ -233,6 +233,12 @@ public interface IAddressSpace : IMemoryView
     /// <summary>As <see cref="Write"/>, to a range that the kernel knows to be in one writable mapping.</summary>
     int WriteMapped(ulong address, ReadOnlySpan<byte> source) => Write(address, source);
 
+    /// <summary>As <see cref="IMemoryView.Read"/>, also pages that the guest made unreadable (ptrace(2), PTRACE_PEEKDATA).</summary>
+    int ReadForced(ulong address, Span<byte> destination) => Read(address, destination);
+
+    /// <summary>As <see cref="Write"/>, also to pages that are not writable: a private mapping gets a page of its own (PTRACE_POKEDATA).</summary>
+    int WriteForced(ulong address, ReadOnlySpan<byte> source) => Write(address, source);
+
     /// <summary>Reads a naturally aligned 32-bit word; false when it is not readable.</summary>
     bool TryRead32(ulong address, out uint value);
 

@@ -116,6 +116,8 @@ internal static class ProcessFiles
     {
         if (Processes.TaskOf(group, task) is not { } alive)
             return 'Z';
+        if (alive.Trace is { IsStopped: true })
+            return 't';
         if (group.Job.IsStopped)
             return 'T';
         return alive.State switch
@@ -166,7 +168,7 @@ internal static class ProcessFiles
         MemorySizes sizes = alive is null ? default : ProcessMemory.Measure(alive.Memory);
         (ulong ignored, ulong caught) = Dispositions(group);
         char state = StateOf(group, task);
-        string stateName = state switch { 'R' => "running", 'S' => "sleeping", 'T' => "stopped", 'Z' => "zombie", _ => "dead" };
+        string stateName = state switch { 'R' => "running", 'S' => "sleeping", 'T' => "stopped", 't' => "tracing stop", 'Z' => "zombie", _ => "dead" };
         int tid = task?.Tid ?? group.Pid;
         ulong affinity = alive is null || alive.Scheduling.Affinity == 0 ? (group.Kernel.CpuCount >= 64 ? ulong.MaxValue : (1UL << group.Kernel.CpuCount) - 1) : alive.Scheduling.Affinity;
         var text = new StringBuilder();
@@ -179,7 +181,7 @@ internal static class ProcessFiles
         Line($"Ngid:\t0");
         Line($"Pid:\t{viewer.Pid(tid)}");
         Line($"PPid:\t{viewer.Pid(group.Parent?.Pid ?? 0)}");
-        Line($"TracerPid:\t0");
+        Line($"TracerPid:\t{viewer.Pid(alive?.Trace?.Tracer.Pid ?? 0)}");
         Line($"Uid:\t{viewer.Uid(credentials.Uid)}\t{viewer.Uid(credentials.EffectiveUid)}\t{viewer.Uid(credentials.SavedUid)}\t{viewer.Uid(credentials.FsUid)}");
         Line($"Gid:\t{viewer.Gid(credentials.Gid)}\t{viewer.Gid(credentials.EffectiveGid)}\t{viewer.Gid(credentials.SavedGid)}\t{viewer.Gid(credentials.FsGid)}");
         Line($"FDSize:\t{alive?.Files.Capacity ?? 0}");

@@ -25,7 +25,7 @@ public static class Freezer
                 task.TakeReady();
                 task.State = TaskState.Running;
             }
-            else
+            else if (task.CurrentCall is not { Suspended: true })
             {
                 task.CurrentCall = null;
             }
@@ -55,7 +55,7 @@ public static class Freezer
     /// ends the call as it would have ended the first.</summary>
     public static void Resume(Task task)
     {
-        if (task.CurrentCall is { Suspended: true } && !task.WaitsForVfork && !task.Group.Job.IsStopped)
+        if (task.CurrentCall is { Suspended: true } && !task.WaitsForVfork && !task.Group.Job.IsStopped && task.Trace is null)
             task.Thread.Resume();
         else
             task.Kernel.Dispatcher.ResumeStopped(task);

@@ -16,6 +16,9 @@ public sealed partial class PendingSignals : IAfterLoad
 
     public int Count => _queue.Count;
 
+    /// <summary>In the order in which they came.</summary>
+    internal IReadOnlyList<SignalInfo> All => _queue;
+
     public bool Has(int signal) => Signal.Has(_set, signal);
 
     /// <summary>Queues a signal; false when it is a standard one that waits already.</summary>

@@ -149,7 +149,7 @@ public static class SignalDelivery
 
     internal static void NotifyJob(ThreadGroup group, int code, int signal)
     {
-        if (group.Parent is not { } parent)
+        if (group.Parent is not { } parent || (group.Tasks.Count > 0 && group.Tasks[0].Trace is { } trace && ReferenceEquals(trace.Tracer, parent)))
             return;
         ref SignalAction action = ref parent.Actions[Signal.SIGCHLD];
         if (!action.IsIgnored && !action.Has(SignalAct.SA_NOCLDSTOP))
@@ -163,10 +163,13 @@ public static class SignalDelivery
     internal static void Stop(ThreadGroup group, int signal)
     {
         group.Job.Stop(signal);
+        TraceStops.OnGroup(group, continues: false);
         foreach (Task task in group.Tasks)
         {
             if (task.State == TaskState.Running && task.Thread.State == GuestThreadState.Running)
                 task.Thread.Interrupt();
+            else if (task.Trace is not null)
+                task.MakeReady();
         }
 
         NotifyJob(group, SignalCode.CLD_STOPPED, signal);
@@ -177,6 +180,7 @@ public static class SignalDelivery
         if (!group.Job.IsStopped)
             return;
         group.Job.Continue();
+        TraceStops.OnGroup(group, continues: true);
         foreach (Task task in group.Tasks)
             Notify(task);
         NotifyJob(group, SignalCode.CLD_CONTINUED, Signal.SIGCONT);
@@ -230,7 +234,7 @@ public static class SignalDelivery
         if (group.IsReaper && sender is not null && sender.Group != group && group.Actions[signal].IsDefault
             && (sender.Group.PidNamespace.IsWithin(group.PidNamespace) || !Signal.Has(Signal.Unblockable, signal)))
             return false;
-        return !group.Actions.DoesNothing(signal);
+        return target.Trace is not null || !group.Actions.DoesNothing(signal);
     }
 
     private static Errno Queue(ThreadGroup group, PendingSignals pending, SignalInfo info)
@@ -282,7 +286,7 @@ public static class SignalDelivery
             case TaskState.Blocked:
                 task.MakeReady();
                 break;
-            case TaskState.Running when task.Signals.Parked || (task.WaitsForVfork && HasKill(task)):
+            case TaskState.Running when task.Signals.Parked || ((task.WaitsForVfork || task.Trace is { IsStopped: true }) && HasKill(task)):
                 task.Kernel.Host.Platform.Post(() => Unpark(task));
                 break;
             case TaskState.Running when task.Thread.State == GuestThreadState.Running:
@@ -297,17 +301,25 @@ public static class SignalDelivery
 
     /// <summary>Whether the task has something to attend to before it runs guest code again or waits any longer.</summary>
     public static bool HasDeliverable(Task task) =>
-        ((task.Signals.Pending.Set | task.Group.Pending.Set) & ~task.Signals.Mask) != 0 || task.Group.Job.IsStopped;
+        ((task.Signals.Pending.Set | task.Group.Pending.Set) & ~task.Signals.Mask) != 0 || task.Group.Job.IsStopped || task.Trace is { TrapWanted: true };
 
     /// <summary>Whether a blocked call may be tried again: not while the process is stopped (SIGCONT makes it ready).</summary>
-    public static bool MayRetry(Task task) => !task.Group.Job.IsStopped || HasKill(task);
+    public static bool MayRetry(Task task) => !task.Group.Job.IsStopped || HasKill(task) || task.Trace is { RunsInGroupStop: true };
+
+    /// <summary>Whether a traced task must come by although its process is stopped: its tracer has not seen that.</summary>
+    internal static bool MustShowStop(Task task) => task.Trace is { GroupStopSeen: false, RunsInGroupStop: false };
 
     /// <summary>Delivers what is pending and lets the thread run if it may. The thread is Stopped.</summary>
     public static DeliveryOutcome Resume(Task task)
     {
         DeliveryOutcome outcome = DeliverPending(task);
         if (outcome == DeliveryOutcome.Run)
+        {
+            if (task.Trace is { } trace)
+                TraceStops.BeforeRun(task, trace);
             task.Thread.Resume();
+        }
+
         return outcome;
     }
 
@@ -321,6 +333,15 @@ public static class SignalDelivery
         {
             if (task.State == TaskState.Dead)
                 return DeliveryOutcome.Dead;
+            TraceState? trace = task.Trace;
+            if (trace is not null && !HasKill(task))
+            {
+                if (TraceStops.ComeBy(task, trace))
+                    return DeliveryOutcome.StayStopped;
+                if (trace.PassCall)
+                    return DeliveryOutcome.Run;
+            }
+
             if (!MayRetry(task))
             {
                 state.Parked = true;
@@ -333,7 +354,18 @@ public static class SignalDelivery
 
             // A call that a checkpoint tore down is about to be made again and goes on under its own mask.
             CallContext? suspended = task.CurrentCall is { Suspended: true } call ? call : null;
-            if (Take(task) is not { } info)
+            SignalInfo? injected = trace?.Injected;
+            if (injected is not null)
+            {
+                trace!.Injected = null;
+                if (Signal.Has(task.Signals.Mask, injected.Number))
+                {
+                    state.Pending.Add(injected);
+                    continue;
+                }
+            }
+
+            if ((injected ?? Take(task)) is not { } info)
             {
                 if (!state.HasTemporaryMask || suspended is not null)
                     return DeliveryOutcome.Run;
@@ -341,11 +373,19 @@ public static class SignalDelivery
                 continue;
             }
 
+            if (trace is not null && injected is null && info.Number != Signal.SIGKILL)
+            {
+                TraceStops.OnSignal(task, trace, info);
+                return DeliveryOutcome.StayStopped;
+            }
+
             SignalAction action = task.Group.Actions[info.Number];
             if (!action.IsIgnored)
                 task.Kernel.Strace?.OnSignal(task, info);
             if (!action.IsHandler)
             {
+                if (trace is not null && EndsProcess(info.Number, action) && TraceStops.OnFatalSignal(task, info, info.Number))
+                    return DeliveryOutcome.StayStopped;
                 ActByDefault(task, info.Number, action);
                 continue;
             }
@@ -362,8 +402,16 @@ public static class SignalDelivery
     {
         for (; ; )
         {
-            if (task.State == TaskState.Dead || !MayRetry(task))
+            if (task.State == TaskState.Dead || (!MayRetry(task) && !MustShowStop(task)))
                 return true;
+            if (task.Trace is { } trace && !HasKill(task))
+            {
+                if (task.Call.InterruptMode == InterruptMode.Killable)
+                    return false;
+                TraceStops.InterruptCall(task, trace);
+                return true;
+            }
+
             if (Peek(task) is not { } info)
                 return false;
             SignalAction action = task.Group.Actions[info.Number];
@@ -437,7 +485,7 @@ public static class SignalDelivery
     /// <summary>After SIGCONT or SIGKILL, on the dispatch thread: a parked thread looks again.</summary>
     internal static void Unpark(Task task)
     {
-        if (task.State == TaskState.Running && (task.Signals.Parked || task.WaitsForVfork) && task.Thread.State == GuestThreadState.Stopped)
+        if (task.State == TaskState.Running && (task.Signals.Parked || task.WaitsForVfork || task.Trace is { IsStopped: true }) && task.Thread.State == GuestThreadState.Stopped)
             Resume(task);
     }
 
@@ -456,6 +504,9 @@ public static class SignalDelivery
     }
 
     private static ulong Wanted(Task task) => HasKill(task) ? Signal.Bit(Signal.SIGKILL) : ~task.Signals.Mask;
+
+    private static bool EndsProcess(int signal, in SignalAction action) =>
+        !action.IsHandler && !action.IsIgnored && !Signal.Has(Signal.IgnoredByDefault | Signal.Stops, signal);
 
     private static void ActByDefault(Task task, int signal, in SignalAction action)
     {
@@ -492,6 +543,8 @@ public static class SignalDelivery
         if (!action.Has(SignalAct.SA_NODEFER))
             state.Mask |= Signal.Bit(info.Number);
         state.DisarmAltStack();
+        if (task.Trace is { Mode: TraceMode.Step } stepping)
+            stepping.StepDue = true;
         Retarget(task.Group, task);
     }
 }

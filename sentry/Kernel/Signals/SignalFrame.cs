@@ -157,7 +157,7 @@ internal static class SignalFrame
     }
 
     /// <summary>The state of a processor just initialised: default control words, all else zero.</summary>
-    private static int WriteInitialState(Span<byte> area)
+    internal static int WriteInitialState(Span<byte> area)
     {
         area[..SignalXState.FxsaveSize].Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(area, 0x37f);

@@ -187,6 +187,8 @@ internal static class CloneSyscalls
         // The parent's word is written before its memory is copied, as Linux does it for both.
         if ((request.Flags & ParentSetTid) != 0)
             task.TryWrite(request.ParentTid, shown);
+        if (TraceEvents.StopsAtFork(task, request.Flags, request.ExitSignal))
+            task.Thread.Interrupt();
         Result<IGuestThread> made = task.Thread.Fork(shown);
         if (made.IsError)
             return made.Error;
@@ -203,8 +205,11 @@ internal static class CloneSyscalls
             child.VforkParent = task;
         }
 
-        child.Thread.Resume();
+        TraceEvents.OnFork(task, child, request.Flags, request.ExitSignal);
+        Begin(child);
         task.Kernel.Dispatcher.AnsweredByHandler(task, shown);
+        if (task.WaitsForVfork)
+            task.Kernel.Dispatcher.ResumeStopped(task);
         return SyscallResult.Handled;
     }
 
@@ -236,10 +241,20 @@ internal static class CloneSyscalls
             child.VforkParent = task;
         }
 
-        child.Thread.Resume();
+        TraceEvents.OnFork(task, child, request.Flags, request.ExitSignal);
+        Begin(child);
         task.Kernel.Dispatcher.AnsweredByHandler(task, shown);
         task.Kernel.Dispatcher.ResumeStopped(task);
         return SyscallResult.Handled;
+    }
+
+    /// <summary>The child's first instruction, or its first stop when it is traced.</summary>
+    private static void Begin(Task child)
+    {
+        if (child.Trace is null)
+            child.Thread.Resume();
+        else
+            SignalDelivery.Resume(child);
     }
 
     private static Task MakeTask(Task parent, in Request request, Plan plan, MemoryManager memory)

@@ -209,6 +209,7 @@ public static class ExecSyscalls
                 Lifecycle.ExitTask(other);
         }
 
+        int tidBefore = task.Tid;
         if (task.Tid != group.Pid)
         {
             kernel.Tasks.Remove(task.Tid);
@@ -260,6 +261,8 @@ public static class ExecSyscalls
         string baseName = program.FileName[(program.FileName.LastIndexOf('/') + 1)..];
         task.Name = baseName.Length > 15 ? baseName[..15] : baseName;
         Lifecycle.ReleaseVforkParent(task);
+        if (task.Trace is { } trace)
+            TraceEvents.OnExec(task, trace, tidBefore);
         if (!isFirst)
             kernel.Dispatcher.AnsweredByHandler(task, 0);
         kernel.Dispatcher.ResumeStopped(task);

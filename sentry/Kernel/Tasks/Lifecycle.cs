@@ -42,6 +42,8 @@ public static class Lifecycle
         group.Tasks.Remove(task);
         kernel.Tasks.Remove(task.Tid);
         SignalDelivery.Retarget(group, task);
+        if (task.Trace is { } trace)
+            TraceStops.OnTaskEnded(task, trace, group.ExitStatus ?? waitStatus);
         group.ExitedCpuTime += task.CpuTime;
         task.Thread.Kill();
         ReleaseVforkParent(task);
@@ -59,6 +61,8 @@ public static class Lifecycle
         if (parent is null || parent.State == TaskState.Dead)
             return;
         parent.WaitsForVfork = false;
+        if (parent.Trace is { } trace && trace.Has(PTRACE.O_TRACEVFORKDONE))
+            (trace.Event, trace.EventMessage) = (PTRACE.EVENT_VFORK_DONE, (ulong)child.Tid);
         parent.Kernel.Dispatcher.ResumeStopped(parent);
     }
 
@@ -69,6 +73,7 @@ public static class Lifecycle
         if (group.HasTimers)
             group.Timers.Disarm();
         Sessions.OnExit(group);
+        TraceStops.OnTracerEnded(group);
         if (group.IsReaper && !group.PidNamespace.IsFirst)
             EndNamespace(group);
         int[] families = [.. group.Children.Select(static c => c.ProcessGroup).Append(group.ProcessGroup).Distinct()];
@@ -85,6 +90,8 @@ public static class Lifecycle
             return;
         }
 
+        if (TraceStops.HoldForTracer(group, waitStatus))
+            return;
         if (group.Parent is null)
         {
             // Started by exec from outside: its caller is told, nobody inside waits for it.
@@ -132,7 +139,7 @@ public static class Lifecycle
         foreach (Task task in child.Tasks)
             SignalDelivery.OnParentDied(task);
         child.ExitSignal = Signal.SIGCHLD;
-        if (child.WaitStatus is null)
+        if (child.WaitStatus is null || child.TracedBy is not null)
             return;
         if (parent is null)
             kernel.Processes.Remove(child.Pid);

@@ -8,6 +8,8 @@ internal static class ProcessSyscalls
 
     internal static SyscallResult Exit(Task task, in SyscallArgs args)
     {
+        if (TraceStops.OnExit(task, Lifecycle.ExitStatus(args.I0)))
+            return SyscallResult.Handled;
         task.Kernel.Dispatcher.AnsweredByHandler(task, null);
         Lifecycle.ExitTask(task, Lifecycle.ExitStatus(args.I0));
         return SyscallResult.Handled;
@@ -15,6 +17,8 @@ internal static class ProcessSyscalls
 
     internal static SyscallResult ExitGroup(Task task, in SyscallArgs args)
     {
+        if (TraceStops.OnExit(task, Lifecycle.ExitStatus(args.I0)))
+            return SyscallResult.Handled;
         task.Kernel.Dispatcher.AnsweredByHandler(task, null);
         Lifecycle.KillGroup(task.Group, Lifecycle.ExitStatus(args.I0));
         return SyscallResult.Handled;
@@ -68,16 +72,16 @@ internal static class ProcessSyscalls
             return Errno.EINVAL;
         if (pid == int.MinValue)
             return Errno.ESRCH;
-        Result<WaitOutcome> outcome = WaitForChild(task, c => Matches(task, c, pid), WExited | (options & (WStopped | WContinued)), consume: true);
+        Result<WaitOutcome> outcome = WaitForChild(task, (c, id) => Matches(task, c, id, pid), WExited | (options & (WStopped | WContinued)), consume: true);
         if (outcome.IsError)
             return outcome.Error;
-        if (outcome.Value.Child is not { } child)
+        if (outcome.Value.Pid == 0)
             return (options & WNoHang) != 0 ? 0 : Wait(task);
         if (args.A1 != 0 && !task.TryWrite(args.A1, outcome.Value.Status))
             return Errno.EFAULT;
-        if (args.A3 != 0 && !task.Memory.TryWriteAll(args.A3, ResourceUsage.OfChild(child)))
+        if (args.A3 != 0 && !task.Memory.TryWriteAll(args.A3, ResourceUsage.OfChild(outcome.Value.Child!)))
             return Errno.EFAULT;
-        return task.PidNamespace.ToLocal(child.Pid);
+        return task.PidNamespace.ToLocal(outcome.Value.Pid);
     }
 
     internal static SyscallResult Waitid(Task task, in SyscallArgs args)
@@ -105,11 +109,11 @@ internal static class ProcessSyscalls
         }
 
         int pid = type == all ? -1 : type == byPid ? id : -id;
-        Result<WaitOutcome> outcome = WaitForChild(task, c => wanted is null ? Matches(task, c, pid) : ReferenceEquals(c, wanted), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
+        Result<WaitOutcome> outcome = WaitForChild(task, (c, found) => wanted is null ? Matches(task, c, found, pid) : ReferenceEquals(c, wanted), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
         if (outcome.IsError)
             return outcome.Error;
         byte[] info = new byte[128];
-        if (outcome.Value.Child is not { } child)
+        if (outcome.Value.Pid == 0)
         {
             if ((options & WNoHang) == 0)
                 return nonBlocking ? Errno.EAGAIN : Wait(task);
@@ -117,7 +121,7 @@ internal static class ProcessSyscalls
         else
         {
             (int code, int status) = outcome.Value.Describe();
-            SignalInfo.Child(Signal.SIGCHLD, code, task.PidNamespace.ToLocal(child.Pid), task.UserNamespace.ShowUid(child.LastUid), status).ToBytes(info);
+            SignalInfo.Child(Signal.SIGCHLD, code, task.PidNamespace.ToLocal(outcome.Value.Pid), task.UserNamespace.ShowUid(outcome.Value.Child!.LastUid), status).ToBytes(info);
         }
 
         if (args.A2 != 0 && !task.Memory.TryWriteAll(args.A2, info))
@@ -133,20 +137,23 @@ internal static class ProcessSyscalls
         return task.Block(InterruptMode.Restart);
     }
 
-    private static bool Matches(Task task, ThreadGroup child, int pid) => pid switch
+    private static bool Matches(Task task, ThreadGroup child, int id, int pid) => pid switch
     {
         -1 => true,
         0 => child.ProcessGroup == task.Group.ProcessGroup,
         < 0 => child.ProcessGroup == task.PidNamespace.ToKernel(-pid),
-        _ => child.Pid == task.PidNamespace.ToKernel(pid),
+        _ => id == task.PidNamespace.ToKernel(pid),
     };
 
     /// <summary>What a wait found; no child: none is in a state that is waited for.</summary>
-    private readonly record struct WaitOutcome(ThreadGroup? Child, int Status)
+    /// <param name="Pid">0 for no child; the thread of a tracee.</param>
+    /// <param name="Traced">It is a stop that the tracer waits for.</param>
+    private readonly record struct WaitOutcome(int Pid, ThreadGroup? Child, int Status, bool Traced = false)
     {
         /// <summary>si_code and si_status.</summary>
         public (int Code, int Status) Describe() => Status switch
         {
+            _ when Traced => (SignalCode.CLD_TRAPPED, Status >> 8),
             JobState.ContinueStatus => (SignalCode.CLD_CONTINUED, Signal.SIGCONT),
             _ when (Status & 0xff) == 0x7f => (SignalCode.CLD_STOPPED, Status >> 8),
             _ when (Status & 0x7f) == 0 => (SignalCode.CLD_EXITED, Status >> 8),
@@ -154,14 +161,18 @@ internal static class ProcessSyscalls
         };
     }
 
-    private static Result<WaitOutcome> WaitForChild(Task task, Func<ThreadGroup, bool> matches, int what, bool consume)
+    private static Result<WaitOutcome> WaitForChild(Task task, Func<ThreadGroup, int, bool> matches, int what, bool consume)
     {
         bool any = false;
+        if (WaitForTracee(task, matches, what, consume, ref any) is { } traced)
+            return traced;
         foreach (ThreadGroup child in task.Group.Children)
         {
-            if (!matches(child))
+            if (!matches(child, child.Pid))
                 continue;
             any = true;
+            if (child.TracedBy is { } tracer && !ReferenceEquals(tracer, task.Group))
+                continue;
             if (child.WaitStatus is { } status)
             {
                 if ((what & WExited) == 0)
@@ -172,23 +183,55 @@ internal static class ProcessSyscalls
                     Lifecycle.Reap(child);
                 }
 
-                return new WaitOutcome(child, status);
+                return new WaitOutcome(child.Pid, child, status);
             }
 
+            // Its stops are its tracer's to see.
+            if (child.Tasks.Count > 0 && child.Tasks[0].Trace is { } trace && ReferenceEquals(trace.Tracer, task.Group))
+                continue;
             if ((what & WStopped) != 0 && child.Job.StopUnreported)
             {
                 child.Job.StopUnreported = !consume;
-                return new WaitOutcome(child, child.Job.StopStatus);
+                return new WaitOutcome(child.Pid, child, child.Job.StopStatus);
             }
 
             if ((what & WContinued) != 0 && child.Job.ContinueUnreported)
             {
                 child.Job.ContinueUnreported = !consume;
-                return new WaitOutcome(child, JobState.ContinueStatus);
+                return new WaitOutcome(child.Pid, child, JobState.ContinueStatus);
             }
         }
 
-        return any ? new WaitOutcome(null, 0) : Errno.ECHILD;
+        return any ? default(WaitOutcome) : Errno.ECHILD;
+    }
+
+    /// <summary>Stops and ends of tracees, threads among them, whatever the options ask for (ptrace(2), "Death under ptrace").</summary>
+    private static WaitOutcome? WaitForTracee(Task task, Func<ThreadGroup, int, bool> matches, int what, bool consume, ref bool any)
+    {
+        foreach (Task tracee in task.Kernel.Tasks.Values)
+        {
+            if (tracee.Trace is not { } trace || !ReferenceEquals(trace.Tracer, task.Group) || !matches(tracee.Group, tracee.Tid))
+                continue;
+            any = true;
+            if (!trace.Unreported)
+                continue;
+            trace.Unreported = !consume;
+            return new WaitOutcome(tracee.Tid, tracee.Group, trace.Code << 8 | 0x7f, Traced: true);
+        }
+
+        foreach (TraceeExit exit in task.Group.TraceeExits)
+        {
+            if (!matches(exit.Group, exit.Tid))
+                continue;
+            any = true;
+            if ((what & WExited) == 0)
+                continue;
+            if (consume)
+                TraceStops.Consume(task.Group, exit);
+            return new WaitOutcome(exit.Tid, exit.Group, exit.Status);
+        }
+
+        return null;
     }
 
     private static SyscallResult WithRegisters(Task task, bool fs, ulong value)

@@ -33,6 +33,8 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(81)] private int _memoryPolicy;
     [Saved(82)] private NamespaceSet _namespaces;
 
+    [Saved(90)] private TraceState? _trace;
+
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
     [Saved(16)] private ThreadContext? _context;
@@ -195,6 +197,13 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>Whether the task is in a call that waits.</summary>
     public bool IsBlocked => _state == TaskState.Blocked;
+
+    /// <summary>What ptrace(2) has made of it; null when nobody traces it.</summary>
+    public TraceState? Trace
+    {
+        get => _trace;
+        set => _trace = value;
+    }
 
     /// <summary>The task that waits in vfork until this one execs or exits.</summary>
     public Task? VforkParent

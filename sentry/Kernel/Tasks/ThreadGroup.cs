@@ -38,6 +38,9 @@ public sealed partial class ThreadGroup
     [Saved(81)] private SchedulingState? _lastScheduling;
     [Saved(82)] private PidNamespace _pidNamespace;
 
+    [Saved(90)] private List<TraceeExit> _traceeExits = [];
+    [Saved(91)] private ThreadGroup? _tracedBy;
+
     [Saved(60)] private ProcessTimers? _timers;
 
     [Saved(70)] private Terminal? _terminal;
@@ -235,6 +238,16 @@ public sealed partial class ThreadGroup
     {
         get => _exitedCpuTime;
         set => _exitedCpuTime = value;
+    }
+
+    /// <summary>Ended tracees that were not waited for; processes whose parent is another wait here before that one hears of them.</summary>
+    internal List<TraceeExit> TraceeExits => _traceeExits;
+
+    /// <summary>The tracer of the main thread, which has ended, while the parent may not wait for the process.</summary>
+    internal ThreadGroup? TracedBy
+    {
+        get => _tracedBy;
+        set => _tracedBy = value;
     }
 
     /// <summary>What fork(2) hands on besides limits and dispositions.</summary>
