@@ -459,6 +459,8 @@ public static class SignalDelivery
     {
         task.Thread.ReturnAndStop(0);
         task.Kernel.Strace?.OnExit(task, SyscallResult.Ok);
+        if (task.Trace is { } trace)
+            TraceStops.OnAnswered(trace, -1);
         task.CurrentCall = null;
         task.State = TaskState.Running;
         if (!SignalFrame.Pop(task))
@@ -471,6 +473,8 @@ public static class SignalDelivery
     {
         InterruptedCall.SetAnswer(ref registers, value);
         task.Thread.SetRegisters(in registers);
+        if (task.Trace is { } trace)
+            TraceStops.OnAnswered(trace, task.Call.Number);
         task.CurrentCall = null;
         task.State = TaskState.Running;
         Resume(task);

@@ -24,7 +24,8 @@ internal static class TraceStops
             return true;
         }
 
-        if (trace.ExitDue)
+        // The parent of a vfork is in that call until its child lets go of the memory.
+        if (trace.ExitDue && !task.WaitsForVfork)
         {
             trace.ExitDue = false;
             int code = Signal.SIGTRAP | (trace.Has(PTRACE.O_TRACESYSGOOD) ? 0x80 : 0);

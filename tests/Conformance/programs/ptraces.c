@@ -90,6 +90,10 @@ static void run_calls(void)
     CHECK_EQ(pipe(p), 0);
     CHECK_EQ(syscall(SYS_write, p[1], "x", 1), 1);
     CHECK_EQ(syscall(SYS_read, p[0], &byte, 1), 1);
+    signal(SIGUSR1, handle);
+    raise(SIGUSR1);
+    CHECK_EQ(handled, SIGUSR1);
+    syscall(SYS_getuid);
 }
 
 static long next_call(pid_t pid, struct user_regs_struct *regs)
@@ -126,6 +130,25 @@ static void calls(void)
     maybe_save();
     CHECK_EQ(next_call(pid, &regs), SYS_read);
     CHECK_EQ(regs.rax, 1);
+    // The return from a handler has an entry and an exit like any call, so entries and exits still take turns behind it.
+    int stops = 0, status;
+    for (;; stops++) {
+        CHECK_EQ(ptrace(PTRACE_SYSCALL, pid, 0, 0), 0);
+        status = wait_stop(pid);
+        if (status == SIGUSR1)
+            break;
+        CHECK_EQ(status, SIGTRAP | 0x80);
+    }
+    CHECK_EQ(stops % 2, 0);
+    maybe_save();
+    CHECK_EQ(ptrace(PTRACE_SYSCALL, pid, 0, SIGUSR1), 0);
+    CHECK_EQ(wait_stop(pid), SIGTRAP | 0x80);
+    CHECK_EQ(ptrace(PTRACE_GETREGS, pid, 0, &regs), 0);
+    CHECK_EQ(regs.orig_rax, SYS_rt_sigreturn);
+    maybe_save();
+    CHECK_EQ((long)next_call(pid, &regs), -1);
+    CHECK_EQ(next_call(pid, &regs), SYS_getuid);
+    CHECK_EQ((long)regs.rax, -ENOSYS);
     CHECK_EQ(ptrace(PTRACE_DETACH, pid, 0, 0), 0);
     wait_exit(pid, 7);
     ok("calls");
@@ -295,10 +318,10 @@ static void attached(void)
     // The call goes on as if nothing had been.
     CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, 0), 0);
 
-    CHECK_EQ(kill(pid, SIGTSTP), 0);
-    CHECK_EQ(wait_stop(pid), SIGTSTP);
-    CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, SIGTSTP), 0);
-    CHECK_EQ(wait_stop(pid), SIGTSTP | PTRACE_EVENT_STOP << 8);
+    CHECK_EQ(kill(pid, SIGSTOP), 0);
+    CHECK_EQ(wait_stop(pid), SIGSTOP);
+    CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, SIGSTOP), 0);
+    CHECK_EQ(wait_stop(pid), SIGSTOP | PTRACE_EVENT_STOP << 8);
     CHECK_EQ(ptrace(PTRACE_LISTEN, pid, 0, 0), 0);
     CHECK_ERRNO(ptrace(PTRACE_GETREGS, pid, 0, &regs), ESRCH);
     maybe_save();
