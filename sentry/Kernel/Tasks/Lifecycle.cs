@@ -62,7 +62,7 @@ public static class Lifecycle
             return;
         parent.WaitsForVfork = false;
         if (parent.Trace is { } trace && trace.Has(PTRACE.O_TRACEVFORKDONE))
-            (trace.Event, trace.EventMessage) = (PTRACE.EVENT_VFORK_DONE, (ulong)child.Tid);
+            (trace.Event, trace.EventMessage) = (PTRACE.EVENT_VFORK_DONE, (ulong)trace.Tracer.PidNamespace.ToLocal(child.Tid));
         parent.Kernel.Dispatcher.ResumeStopped(parent);
     }
 

@@ -12,7 +12,7 @@ internal static class PtraceSyscalls
         int request = args.I0;
         if (request == PTRACE.TRACEME)
             return TraceMe(task);
-        if (!task.Kernel.Tasks.TryGetValue(args.I1, out Task? tracee))
+        if (!task.Kernel.Tasks.TryGetValue(task.PidNamespace.ToKernel(args.I1), out Task? tracee))
             return Errno.ESRCH;
         if (request is PTRACE.ATTACH or PTRACE.SEIZE)
             return Attach(task, tracee, request == PTRACE.SEIZE, args.A2, args.A3);
@@ -99,7 +99,7 @@ internal static class PtraceSyscalls
                 if (trace.Info is null)
                     return Errno.EINVAL;
                 byte[] info = new byte[SiginfoSize];
-                trace.Info.ToBytes(info);
+                trace.Info.ShownTo(task).ToBytes(info);
                 return Copied(task.Memory.TryWriteAll(data, info));
             case PTRACE.SETSIGINFO:
                 byte[] given = new byte[SiginfoSize];

@@ -16,7 +16,7 @@ internal static class TraceEvents
             return;
         int shown = EventOf(trace, flags, exitSignal);
         if (shown != 0)
-            (trace.Event, trace.EventMessage) = (shown, (ulong)child.Tid);
+            (trace.Event, trace.EventMessage) = (shown, (ulong)trace.Tracer.PidNamespace.ToLocal(child.Tid));
         if (shown == 0 && (flags & ClonePtrace) == 0)
             return;
         child.Trace = new TraceState { Tracer = trace.Tracer, Seized = trace.Seized, Options = trace.Options };
@@ -30,7 +30,7 @@ internal static class TraceEvents
     internal static void OnExec(Task task, TraceState trace, int tidBefore)
     {
         if (trace.Has(PTRACE.O_TRACEEXEC))
-            (trace.Event, trace.EventMessage) = (PTRACE.EVENT_EXEC, (ulong)tidBefore);
+            (trace.Event, trace.EventMessage) = (PTRACE.EVENT_EXEC, (ulong)trace.Tracer.PidNamespace.ToLocal(tidBefore));
         else if (!trace.Seized)
             SignalDelivery.SendToTask(task, SignalInfo.User(Signal.SIGTRAP, task));
     }
