@@ -69,7 +69,7 @@ public static class Mappings
         }
         else
         {
-            address = Place(memory, address & ~(PageSize - 1), request.Length);
+            address = Place(memory, on, address & ~(PageSize - 1), request.Length);
             if (address == 0)
                 return Errno.ENOMEM;
         }
@@ -91,7 +91,7 @@ public static class Mappings
     }
 
     /// <summary>Where a mapping of that length would go without a hint; 0 when there is no room.</summary>
-    public static ulong FindPlace(MemoryManager memory, ulong length) => Place(memory, 0, length);
+    public static ulong FindPlace(MemoryManager memory, IGuestThread on, ulong length) => Place(memory, on, 0, length);
 
     /// <summary>munmap(2) of a checked range.</summary>
     public static Errno Unmap(MemoryManager memory, IGuestThread on, ulong start, ulong length)
@@ -103,6 +103,7 @@ public static class Mappings
         if (memory.Areas.Count >= MaxAreas && memory.Areas.Find(start) is { } cut && cut.Start < start && cut.End > start + length)
             return Errno.ENOMEM;
         Forget(memory, start, start + length);
+        memory.AddLeaving(start, start + length, on);
         on.Queue(MemoryOperation.Unmap(start, length));
         return Errno.None;
     }
@@ -162,7 +163,7 @@ public static class Mappings
 
         if (keeps)
         {
-            ulong free = Place(memory, 0, newLength);
+            ulong free = Place(memory, on, 0, newLength);
             return free == 0 ? Errno.ENOMEM : Move(memory, on, old, oldLength, newLength, free, keeps);
         }
 
@@ -182,7 +183,7 @@ public static class Mappings
 
         if (!mayMove)
             return Errno.ENOMEM;
-        ulong place = Place(memory, 0, newLength);
+        ulong place = Place(memory, on, 0, newLength);
         return place == 0 ? Errno.ENOMEM : Move(memory, on, old, oldLength, newLength, place, keeps);
     }
 
@@ -342,13 +343,29 @@ public static class Mappings
             on.Queue(MemoryOperation.Map(start + (at - fileOffset), end - at, MemoryProtection.None, MemorySource.Anonymous));
     }
 
-    private static ulong Place(MemoryManager memory, ulong hint, ulong length)
+    private static ulong Place(MemoryManager memory, IGuestThread on, ulong hint, ulong length)
     {
-        if (hint >= LowestAddress && hint <= memory.Limit - length && !memory.Areas.Overlaps(hint, hint + length))
+        if (hint >= LowestAddress && hint <= memory.Limit - length && !memory.Areas.Overlaps(hint, hint + length) && memory.FindLeaving(hint, hint + length, on) == 0)
             return hint;
         ulong alignment = length >= HugePageSize ? HugePageSize : PageSize;
-        ulong place = memory.Areas.FindFree(length, LowestAddress, memory.MappingTop, alignment);
-        return place != 0 ? place : memory.Areas.FindFree(length, LowestAddress, memory.Limit, PageSize);
+        ulong place = FindFree(memory, on, length, memory.MappingTop, alignment);
+        return place != 0 ? place : FindFree(memory, on, length, memory.Limit, PageSize);
+    }
+
+    private static ulong FindFree(MemoryManager memory, IGuestThread on, ulong length, ulong high, ulong alignment)
+    {
+        while (high > LowestAddress)
+        {
+            ulong place = memory.Areas.FindFree(length, LowestAddress, high, alignment);
+            if (place == 0)
+                return 0;
+            ulong leaving = memory.FindLeaving(place, place + length, on);
+            if (leaving == 0)
+                return place;
+            high = leaving;
+        }
+
+        return 0;
     }
 
     private static void Forget(MemoryManager memory, ulong start, ulong end)
@@ -391,6 +408,7 @@ public static class Mappings
             gone.File?.Release();
         memory.ImageRanges.Move(old, oldLength, place);
         memory.Areas.Insert(target);
+        memory.AddLeaving(old, old + oldLength, on);
         if (keeps)
         {
             // MREMAP_DONTUNMAP: what was moved away reads as zeros.

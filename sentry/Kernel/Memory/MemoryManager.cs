@@ -11,6 +11,8 @@ public sealed partial class MemoryManager
     [NotSaved("made anew by the restoring platform")] private IAddressSpace _space = null!;
     [NotSaved("what is mapped from the image this sandbox was restored from; a checkpoint writes its own")] private ImageRanges _imageRanges = new();
 
+    [NotSaved("a checkpoint has every thread stopped, and so with its changes made")] private readonly List<(ulong Start, ulong End, IGuestThread By)> _leaving = [];
+
     [Saved(1)] private AreaMap _areas = new();
     [Saved(2)] private int _users = 1;
     [Saved(3)] private ulong _breakStart;
@@ -37,6 +39,31 @@ public sealed partial class MemoryManager
 
     /// <summary>The mappings.</summary>
     public AreaMap Areas => _areas;
+
+    /// <summary>A range is free from now on, but the thread that unmaps it on the host does so only when it runs again. What another thread mapped there
+    /// before that would be taken away, so no place is found there until then.</summary>
+    internal void AddLeaving(ulong start, ulong end, IGuestThread by)
+    {
+        if (_users < 2)
+            return;
+        _leaving.RemoveAll(static range => range.By.State != GuestThreadState.Running);
+        _leaving.Add((start, end, by));
+    }
+
+    /// <summary>Where a range that others are yet to unmap begins within [start, end); 0 when there is none.</summary>
+    internal ulong FindLeaving(ulong start, ulong end, IGuestThread on)
+    {
+        for (int i = _leaving.Count - 1; i >= 0; i--)
+        {
+            (ulong Start, ulong End, IGuestThread By) range = _leaving[i];
+            if (!ReferenceEquals(range.By, on) && range.By.State != GuestThreadState.Running)
+                _leaving.RemoveAt(i);
+            else if (!ReferenceEquals(range.By, on) && range.Start < end && start < range.End)
+                return range.Start;
+        }
+
+        return 0;
+    }
 
     /// <summary>Private memory that is mapped from the restored image.</summary>
     public ImageRanges ImageRanges

@@ -150,7 +150,7 @@ internal static class ProgramLoader
             return 0;
         ulong length = kernel.VdsoLength;
         FileObject? clockPage = kernel.ClockPageOf(time);
-        ulong place = Mappings.FindPlace(memory, length + (clockPage is null ? 0 : Mappings.PageSize));
+        ulong place = Mappings.FindPlace(memory, thread, length + (clockPage is null ? 0 : Mappings.PageSize));
         bool mapped = place != 0 && Mappings.Map(memory, thread, new MapRequest
         {
             Address = place,
