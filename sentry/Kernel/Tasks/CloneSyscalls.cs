@@ -197,7 +197,7 @@ internal static class CloneSyscalls
         Mappings.ApplyForkAdvice(child.Memory, thread);
         if (!ReferenceEquals(child.Namespaces.Time, task.Namespaces.Time))
             ProgramLoader.UseClock(child.Memory, thread, task.Kernel, child.Namespaces.Time);
-        Start(child, thread, request);
+        Start(task, child, thread, request);
         if ((request.Flags & Vfork) != 0)
         {
             task.Thread.Stop();
@@ -234,7 +234,7 @@ internal static class CloneSyscalls
         Task child = MakeTask(task, request, plan, task.Memory);
         if ((request.Flags & ParentSetTid) != 0)
             task.TryWrite(request.ParentTid, shown);
-        Start(child, made.Value, request);
+        Start(task, child, made.Value, request);
         if ((request.Flags & Vfork) != 0)
         {
             task.WaitsForVfork = true;
@@ -310,10 +310,14 @@ internal static class CloneSyscalls
         return child;
     }
 
-    private static void Start(Task child, IGuestThread thread, in Request request)
+    private static void Start(Task parent, Task child, IGuestThread thread, in Request request)
     {
         child.Thread = thread;
         thread.GetRegisters(out GuestRegisters registers);
+
+        // A tracer steps the parent, not the child.
+        if (parent.Trace is { TrapFlag: true })
+            registers.Eflags &= ~TraceStops.TrapFlag;
         registers.Rax = 0;
         if (request.Stack != 0)
             registers.Rsp = request.Stack;

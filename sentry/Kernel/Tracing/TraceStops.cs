@@ -5,7 +5,9 @@ namespace Sentry.Kernel.Tracing;
 /// saved like any other state.</summary>
 internal static class TraceStops
 {
-    private const ulong TrapFlag = 0x100, CallInstructionLength = 2;
+    internal const ulong TrapFlag = 0x100;
+
+    private const ulong CallInstructionLength = 2;
 
     /// <summary>Whether a task that comes by is in a stop or enters one that is not a signal's. Its thread is Stopped.</summary>
     internal static bool ComeBy(Task task, TraceState trace)
@@ -148,7 +150,7 @@ internal static class TraceStops
         TraceStop stop = trace.Stop;
         trace.Mode = mode;
         trace.Stop = TraceStop.None;
-        trace.Unreported = trace.Listening = false;
+        trace.Unreported = trace.Listening = trace.StepDue = false;
         trace.RunsInGroupStop = task.Group.Job.IsStopped && stop != TraceStop.CallEntry;
         Rewind(task, trace, stop);
         if (signal != 0)
