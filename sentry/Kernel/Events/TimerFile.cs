@@ -12,6 +12,8 @@ internal sealed partial class TimerFileTimer : IntervalTimer
         _file = file;
     }
 
+    protected override bool WaitsForReader => true;
+
     protected override void OnExpired(long count) => _file.OnExpired(count);
 }
 
@@ -54,6 +56,9 @@ internal sealed partial class TimerFile : FileObject
             _timer.Set(value, interval, absolute, wall);
     }
 
+    /// <summary>Counts what nobody was told of, before somebody looks.</summary>
+    internal void CatchUp() => _ticks += (ulong)_timer.CatchUp();
+
     internal void OnExpired(long count)
     {
         _ticks += (ulong)count;
@@ -66,6 +71,7 @@ internal sealed partial class TimerFile : FileObject
             return Errno.EINVAL;
         if (_ticks == 0)
             return Errno.EAGAIN;
+        CatchUp();
         if (destination.CopyOut(BitConverter.GetBytes(_ticks)) < sizeof(ulong))
             return Errno.EFAULT;
         _ticks = 0;

@@ -59,6 +59,7 @@ internal static class TimerfdSyscalls
         if (!task.TryGetFile(descriptor, out FileObject? found))
             return Errno.EBADF;
         file = found as TimerFile;
+        file?.CatchUp();
         return file is null ? Errno.EINVAL : Errno.None;
     }
 }

@@ -143,7 +143,10 @@ public sealed class TimerQueue(IHostClock host, GuestClock clock)
     public void RunExpired()
     {
         _requested = long.MaxValue;
-        while (_heap.Count > 0 && _heap[0].Deadline <= clock.Monotonic)
+
+        // One look at the clock: timers with periods shorter than the round through them would keep it going for ever.
+        long now = clock.Monotonic;
+        while (_heap.Count > 0 && _heap[0].Deadline <= now)
         {
             KernelTimer timer = _heap[0];
             Cancel(timer);

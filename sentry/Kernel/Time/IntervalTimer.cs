@@ -41,6 +41,19 @@ public abstract partial class IntervalTimer : ITimerTarget, IAfterLoad
             _kernel.Timers.Cancel(_timer);
     }
 
+    /// <summary>Whether its periods are counted only when somebody looks (<see cref="CatchUp"/>): one of microseconds that nobody reads costs nothing.</summary>
+    protected virtual bool WaitsForReader => false;
+
+    /// <summary>How often it has expired since it told last, where it waits for its reader; it goes on from here.</summary>
+    internal long CatchUp()
+    {
+        if (_next < 0 || _interval <= 0 || _timer is { IsArmed: true })
+            return 0;
+        long count = Now < _next ? 0 : Forward();
+        Arm();
+        return count;
+    }
+
     /// <summary>It has expired <paramref name="count"/> times since last told.</summary>
     protected abstract void OnExpired(long count);
 
@@ -58,10 +71,9 @@ public abstract partial class IntervalTimer : ITimerTarget, IAfterLoad
         long count = 1;
         if (_interval > 0)
         {
-            count += (now - _next) / _interval;
-            long step = count * _interval;
-            _next = _next > long.MaxValue - step ? long.MaxValue : _next + step;
-            Arm();
+            count = Forward();
+            if (!WaitsForReader)
+                Arm();
         }
         else
         {
@@ -75,6 +87,15 @@ public abstract partial class IntervalTimer : ITimerTarget, IAfterLoad
     {
         if (phase == RestorePhase.Activation && _next >= 0)
             Arm();
+    }
+
+    /// <summary>Moves to the next expiry after now; how many have passed.</summary>
+    private long Forward()
+    {
+        long count = 1 + ((Now - _next) / _interval);
+        long step = count > long.MaxValue / _interval ? long.MaxValue : count * _interval;
+        _next = _next > long.MaxValue - step ? long.MaxValue : _next + step;
+        return count;
     }
 
     private long Now => _wall ? _kernel.Clock.Realtime : _kernel.Clock.Monotonic;
