@@ -4,7 +4,7 @@ namespace Sentry.FileSystems.Proc;
 
 /// <summary>/proc/PID or, with a thread, /proc/PID/task/TID.</summary>
 [Savable("proc-process")]
-internal sealed partial class ProcessDirectory : SyntheticDirectory
+internal sealed partial class ProcessDirectory : SyntheticDirectory, IProcessFile
 {
     /// <summary>The entries in the order in which they are listed; the place in the array is part of the inode number.</summary>
     private static readonly Entry[] Entries =
@@ -45,6 +45,9 @@ internal sealed partial class ProcessDirectory : SyntheticDirectory
         Process,
         Thread,
     }
+
+    /// <summary>For pidfd_send_signal(2), which takes no /proc/PID/task/TID.</summary>
+    public ThreadGroup? Process => _task is null && Processes.IsAlive(_group, null) ? _group : null;
 
     private ProcFileSystem Proc => (ProcFileSystem)FileSystem;
 

@@ -70,7 +70,7 @@ internal static class KillSyscalls
         ulong scope = args.A3;
         if (scope is not (0 or toThread or toProcess or toGroup))
             return Errno.EINVAL;
-        if (!task.TryGetFile(args.I0, out FileObject? file) || file is not IProcessFile found)
+        if (!task.TryGetFile(args.I0, out FileObject? file) || ((file as IProcessFile) ?? (file as DirectoryFile)?.Inode as IProcessFile) is not { } found)
             return Errno.EBADF;
         ThreadGroup? group = found.Process;
         var pidfd = file as PidFile;
@@ -158,7 +158,7 @@ internal static class KillSyscalls
     }
 }
 
-/// <summary>A file that stands for a process (pidfd_open(2)).</summary>
+/// <summary>A file that stands for a process (pidfd_open(2)), or the inode of /proc/PID.</summary>
 public interface IProcessFile
 {
     /// <summary>Null once it is gone.</summary>

@@ -92,7 +92,32 @@ internal static class SystemSyscalls
     }
 
     /// <summary>reboot(2): a sandbox is ended from outside.</summary>
-    internal static SyscallResult Reboot(Task task, in SyscallArgs args) => Errno.EPERM;
+    /// <summary>reboot(2): a pid namespace can be ended by its members; the sandbox itself only from outside.</summary>
+    internal static SyscallResult Reboot(Task task, in SyscallArgs args)
+    {
+        const uint magic = 0xfee1dead;
+        const uint restart = 0x01234567, halt = 0xCDEF0123, powerOff = 0x4321FEDC, restart2 = 0xA1B2C3D4;
+        if (!task.Credentials.HasIn(task.PidNamespace.Owner, Capability.CAP_SYS_BOOT))
+            return Errno.EPERM;
+        if ((uint)args.A0 != magic || (uint)args.A1 is not (672274793 or 85072278 or 369367448 or 537993216))
+            return Errno.EINVAL;
+        if (task.PidNamespace.IsFirst || task.PidNamespace.Reaper is not { } reaper)
+            return Errno.EPERM;
+        int signal = (uint)args.A2 switch
+        {
+            restart or restart2 => Signal.SIGHUP,
+            halt or powerOff => Signal.SIGINT,
+            _ => 0,
+        };
+        if (signal == 0)
+            return Errno.EINVAL;
+
+        // It looks as if process 1 had died of the signal, and nobody of the namespace is left.
+        task.Kernel.Dispatcher.AnsweredByHandler(task, null);
+        Lifecycle.KillGroup(reaper, signal);
+        Lifecycle.KillGroup(task.Group, Signal.SIGKILL);
+        return SyscallResult.Handled;
+    }
 
     private static SyscallResult ReadHostName(Task task, in SyscallArgs args, out string? name)
     {
