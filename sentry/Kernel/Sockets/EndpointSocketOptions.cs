@@ -192,7 +192,7 @@ internal static class EndpointSocketOptions
     private static Errno BindToInterface(Task task, EndpointSocket socket, int index)
     {
         // A socket that is not bound to an interface may be by anyone; to change that takes a capability (socket(7)).
-        if (socket.Ip.BoundInterface != 0 && !task.Credentials.Has(Capability.CAP_NET_RAW))
+        if (socket.Ip.BoundInterface != 0 && !task.HasOverNetwork(Capability.CAP_NET_RAW))
             return Errno.EPERM;
         if (index != 0 && socket.Network.Stack.FindInterface(index) is null)
             return Errno.ENODEV;

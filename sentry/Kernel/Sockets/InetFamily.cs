@@ -28,7 +28,7 @@ internal sealed class InetFamily(bool isV6) : SocketFamily
                     return Errno.EACCES;
                 return new RawSocket(task, isV6, protocol, stack.Raw.CreatePing(isV6, options), SocketType.Datagram, status);
             case SocketType.Raw when protocol is not IPPROTO.IP and < IPPROTO.MAX:
-                if (!task.Credentials.Has(Capability.CAP_NET_RAW))
+                if (!task.HasOverNetwork(Capability.CAP_NET_RAW))
                     return Errno.EPERM;
                 return new RawSocket(task, isV6, protocol, stack.Raw.CreateRaw(isV6, (byte)protocol, options), SocketType.Raw, status);
             case SocketType.Stream or SocketType.Datagram or SocketType.Raw:

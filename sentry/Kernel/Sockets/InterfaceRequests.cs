@@ -43,7 +43,7 @@ internal static class InterfaceRequests
             return Errno.ENODEV;
         bool isChange = request is SIOC.SIFLINK or SIOC.SIFFLAGS or SIOC.SIFADDR or SIOC.SIFDSTADDR or SIOC.SIFBRDADDR or SIOC.SIFNETMASK or SIOC.SIFMETRIC or SIOC.SIFMTU or SIOC.SIFNAME or SIOC.SIFHWADDR
             or SIOC.SIFTXQLEN or SIOC.SIFMAP or SIOC.ADDMULTI or SIOC.DELMULTI or SIOC.DIFADDR;
-        if (isChange && !caller.Credentials.Has(Capability.CAP_NET_ADMIN))
+        if (isChange && !caller.HasOverNetwork(Capability.CAP_NET_ADMIN))
             return Errno.EPERM;
         Errno error = request == SIOC.ETHTOOL ? EthtoolRequests.Answer(caller, link, BinaryPrimitives.ReadUInt64LittleEndian(bytes[ValueOffset..]))
             : isChange ? Change(stack, link, request, bytes) : Tell(link, request, bytes);
@@ -303,7 +303,7 @@ internal static class InterfaceRequests
     private static SyscallResult ChangeAddressV6(Task caller, NetworkStack stack, bool add, ulong argument)
     {
         Span<byte> bytes = stackalloc byte[24];
-        if (!caller.Credentials.Has(Capability.CAP_NET_ADMIN))
+        if (!caller.HasOverNetwork(Capability.CAP_NET_ADMIN))
             return Errno.EPERM;
         if (!caller.Memory.TryReadAll(argument, bytes))
             return Errno.EFAULT;

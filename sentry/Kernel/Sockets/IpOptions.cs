@@ -48,7 +48,7 @@ internal static class IpOptions
                 options.FreeBind = on;
                 return Errno.None;
             case IP.TRANSPARENT:
-                if (on && !task.Credentials.Has(Capability.CAP_NET_RAW) && !task.Credentials.Has(Capability.CAP_NET_ADMIN))
+                if (on && !task.HasOverNetwork(Capability.CAP_NET_RAW) && !task.HasOverNetwork(Capability.CAP_NET_ADMIN))
                     return Errno.EPERM;
                 options.Transparent = on;
                 return Errno.None;

@@ -72,7 +72,7 @@ internal static class Ipv6Options
                 options.FreeBind = on;
                 return Errno.None;
             case IPV6.TRANSPARENT:
-                if (on && !task.Credentials.Has(Capability.CAP_NET_RAW) && !task.Credentials.Has(Capability.CAP_NET_ADMIN))
+                if (on && !task.HasOverNetwork(Capability.CAP_NET_RAW) && !task.HasOverNetwork(Capability.CAP_NET_ADMIN))
                     return Errno.EPERM;
                 options.Transparent = on;
                 return Errno.None;

@@ -11,7 +11,7 @@ internal sealed class PacketFamily : SocketFamily
 
     public override Result<SocketFile> Create(Task task, int type, int protocol, OpenFlags status)
     {
-        if (!task.Credentials.Has(Capability.CAP_NET_RAW))
+        if (!task.HasOverNetwork(Capability.CAP_NET_RAW))
             return Errno.EPERM;
         if (type is not (SocketType.Raw or SocketType.Datagram))
             return Errno.ESOCKTNOSUPPORT;

@@ -14,7 +14,7 @@ internal static class RouteRequests
 
     internal static SyscallResult ChangeRoute(Task caller, int domain, bool add, ulong argument)
     {
-        if (!caller.Credentials.Has(Capability.CAP_NET_ADMIN))
+        if (!caller.HasOverNetwork(Capability.CAP_NET_ADMIN))
             return Errno.EPERM;
         NetworkStack stack = caller.Network.Stack;
         Errno error = domain == AF.Inet6 ? ReadRouteV6(caller, argument, out RouteEntry entry) : ReadRoute(caller, stack, argument, out entry);
@@ -105,7 +105,7 @@ internal static class RouteRequests
     /// <summary>SIOCGARP, SIOCSARP, SIOCDARP: struct arpreq.</summary>
     internal static SyscallResult Neighbour(Task caller, uint request, ulong argument)
     {
-        if (request != SIOC.GARP && !caller.Credentials.Has(Capability.CAP_NET_ADMIN))
+        if (request != SIOC.GARP && !caller.HasOverNetwork(Capability.CAP_NET_ADMIN))
             return Errno.EPERM;
         Span<byte> bytes = stackalloc byte[NeighbourSize];
         if (!caller.Memory.TryReadAll(argument, bytes))

@@ -258,9 +258,9 @@ public sealed partial class SocketOptions
     internal static int DoubleBuffer(int number, int minimum, int maximum) => (int)Math.Max(minimum, Math.Min(2L * Math.Max(0, number), maximum));
 
     internal static Errno CheckPriority(Task task, int priority) =>
-        priority is < 0 or > 6 && !task.Credentials.Has(Capability.CAP_NET_ADMIN) && !task.Credentials.Has(Capability.CAP_NET_RAW) ? Errno.EPERM : Errno.None;
+        priority is < 0 or > 6 && !task.HasOverNetwork(Capability.CAP_NET_ADMIN) && !task.HasOverNetwork(Capability.CAP_NET_RAW) ? Errno.EPERM : Errno.None;
 
-    internal static bool MayMark(Task task) => task.Credentials.Has(Capability.CAP_NET_ADMIN) || task.Credentials.Has(Capability.CAP_NET_RAW);
+    internal static bool MayMark(Task task) => task.HasOverNetwork(Capability.CAP_NET_ADMIN) || task.HasOverNetwork(Capability.CAP_NET_RAW);
 
     internal static byte[] Number(int value) => BitConverter.GetBytes(value);
 

@@ -59,6 +59,9 @@ public sealed partial class Task : IWaiter, ITimerTarget
     /// <summary>The network that the task is in.</summary>
     public NetworkNamespace Network => _namespaces.Network;
 
+    /// <summary>Whether a capability (CAP_NET_*) counts for that network: also in the user namespace it belongs to.</summary>
+    public bool HasOverNetwork(int capability) => _credentials.HasIn(Network.Owner, capability);
+
     public ThreadGroup Group => _group;
 
     /// <summary>The thread id, equal to the process id in the main thread.</summary>
