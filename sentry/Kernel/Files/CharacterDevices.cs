@@ -72,6 +72,8 @@ internal enum MemoryDeviceKind
 [Savable("memory-device")]
 internal sealed partial class MemoryDevice : InodeFile
 {
+    private const int EntropyBits = 256;
+
     [Saved(1)] private MemoryDeviceKind _kind;
 
     internal MemoryDevice(in VfsPath path, OpenFlags flags, MemoryDeviceKind kind)
@@ -107,6 +109,15 @@ internal sealed partial class MemoryDevice : InodeFile
 
     public override Result<long> Write(Task caller, in UserBuffer source) =>
         _kind == MemoryDeviceKind.Full && source.Length > 0 ? Errno.ENOSPC : source.Length;
+
+    /// <summary>RNDGETENTCNT alone (random(4)): a pool that is always full. What feeds or empties it is not for guests.</summary>
+    public override SyscallResult Ioctl(Task caller, uint request, ulong argument)
+    {
+        const uint getCount = 0x80045200;
+        if (_kind != MemoryDeviceKind.Random || request != getCount)
+            return Errno.ENOTTY;
+        return caller.TryWrite(argument, EntropyBits) ? SyscallResult.Ok : Errno.EFAULT;
+    }
 
     public override Result<long> ReadAt(Task caller, in UserBuffer destination, long offset) => Read(caller, destination);
 

@@ -127,7 +127,7 @@ internal static class DescriptorSyscalls
             case CreatedQuery:
                 return file.WasCreated ? 1 : 0;
             case AddSeals:
-                return AddFileSeals(file, (FileSeals)args.I2);
+                return AddFileSeals(task.Kernel, file, (FileSeals)args.I2);
             case GetSeals:
                 return file is RegularFile { Inode: MemoryFile memory } && memory.FileSystem is AnonymousFileSystem ? (int)memory.Seals : Errno.EINVAL;
             default:
@@ -199,7 +199,7 @@ internal static class DescriptorSyscalls
         return SyscallResult.Ok;
     }
 
-    private static SyscallResult AddFileSeals(FileObject file, FileSeals seals)
+    private static SyscallResult AddFileSeals(GuestKernel kernel, FileObject file, FileSeals seals)
     {
         const FileSeals Known = FileSeals.Seal | FileSeals.Shrink | FileSeals.Grow | FileSeals.Write | FileSeals.FutureWrite | FileSeals.Exec;
         if (!file.CanWrite)
@@ -208,8 +208,25 @@ internal static class DescriptorSyscalls
             return Errno.EINVAL;
         if ((memory.Seals & FileSeals.Seal) != 0)
             return Errno.EPERM;
+        if ((seals & ~memory.Seals & FileSeals.Write) != 0 && IsMappedToWrite(kernel, memory))
+            return Errno.EBUSY;
         memory.Seals |= seals;
         return SyscallResult.Ok;
+    }
+
+    /// <summary>Whether anyone has a shared mapping through which it may be written to, now or after mprotect(2) (F_SEAL_WRITE).</summary>
+    private static bool IsMappedToWrite(GuestKernel kernel, MemoryFile memory)
+    {
+        foreach (Task task in kernel.Tasks.Values)
+        {
+            foreach (Area area in task.Memory.Areas.All)
+            {
+                if (area is { IsShared: true, File: RegularFile { CanWrite: true } mapped } && ReferenceEquals(mapped.Inode, memory))
+                    return true;
+            }
+        }
+
+        return false;
     }
 
     // ---- ioctl ---------------------------------------------------------------------------------------------------

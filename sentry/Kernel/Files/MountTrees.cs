@@ -43,7 +43,8 @@ internal static class MountTrees
                 groups[(peers, mount)] = mount.Peers!;
             foreach ((Mount place, PeerGroup? group, PeerGroup? master) in Receivers(parent).ToArray())
             {
-                if (!ReferenceEquals(place.FileSystem, parent.FileSystem) || !place.Root.IsAncestorOf(at))
+                // A new copy of the parent is a peer of it already, and attached nowhere.
+                if (place.Namespace is null || !ReferenceEquals(place.FileSystem, parent.FileSystem) || !place.Root.IsAncestorOf(at))
                     continue;
                 Mount copy = CopyTo(tree, group, master, groups, registry);
                 if (!ReferenceEquals(place.Namespace?.Owner, parent.Namespace?.Owner))

@@ -119,10 +119,11 @@ public sealed partial class RegularFile : InodeFile
     {
         long end = offset + length;
         bool keepsSize = (mode & FallocateMode.KeepSize) != 0;
-        if ((_file.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0 || ((_file.Seals & FileSeals.Grow) != 0 && end > _file.Size && !keepsSize))
+        bool clears = (mode & (FallocateMode.PunchHole | FallocateMode.ZeroRange)) != 0;
+        if (((_file.Seals & (FileSeals.Write | FileSeals.FutureWrite)) != 0 && clears) || ((_file.Seals & FileSeals.Grow) != 0 && end > _file.Size && !keepsSize))
             return Errno.EPERM;
         Errno error = Errno.None;
-        if ((mode & (FallocateMode.PunchHole | FallocateMode.ZeroRange)) != 0)
+        if (clears)
             error = Data.PunchHole(offset, end);
         if (error == Errno.None && (mode & FallocateMode.PunchHole) == 0)
             error = _file.Reach(offset, end).TryGet(out long reached, out error) && reached < end ? Errno.ENOSPC : error;

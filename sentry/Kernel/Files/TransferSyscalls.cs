@@ -62,6 +62,10 @@ internal static class TransferSyscalls
             return Errno.ESPIPE;
         if ((source is SocketFile && args.A1 != 0) || (target is SocketFile && args.A3 != 0))
             return Errno.EINVAL;
+
+        // No pages come out of directories, and none go into what is only told numbers (eventfd and its like).
+        if (source is DirectoryFile || target is not (PipeFile or InodeFile or SocketFile))
+            return Errno.EINVAL;
         if ((target.Flags & OpenFlags.Append) != 0 || (sourceIsPipe && targetIsPipe && ReferenceEquals(((PipeFile)source).Pipe, ((PipeFile)target).Pipe)))
             return Errno.EINVAL;
         if (!ReadOffset(task, args.A1).TryGet(out long? from, out Errno error) || !ReadOffset(task, args.A3).TryGet(out long? to, out error))

@@ -138,10 +138,10 @@ public static class Mappings
     {
         bool mayMove = (flags & 1) != 0, isFixed = (flags & 2) != 0, keeps = (flags & 4) != 0;
         Area? area = memory.Areas.Find(old);
+        if (area is not null && IsSealed(memory, old, old + oldLength))
+            return Errno.EPERM;
         if (area is null || old + oldLength > area.End)
             return Errno.EFAULT;
-        if (area.Has(AreaFlags.Sealed))
-            return Errno.EPERM;
         if (keeps && (area.IsShared || area.File is not null))
             return Errno.EINVAL;
         if (isFixed)

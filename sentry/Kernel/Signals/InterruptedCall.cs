@@ -10,8 +10,8 @@ internal static class InterruptedCall
         long? partial = call.State?.ValueIfInterrupted;
         if (partial is null && call.InterruptMode == InterruptMode.Restart && action.Has(SignalAct.SA_RESTART))
             return null;
-        call.State?.OnInterrupted(task);
-        return partial ?? -(long)Errno.EINTR;
+        Errno error = call.State?.OnInterrupted(task) ?? Errno.EINTR;
+        return partial ?? -(long)error;
     }
 
     /// <summary>As <see cref="SignalDelivery.InterruptBlocked"/> for a call torn down by a checkpoint: the thread is Stopped at its instruction.</summary>

@@ -183,7 +183,7 @@ internal static class MessageSyscalls
             file.Release();
         if (!result.IsValue || result.IsError || args.A4 == 0)
             return result;
-        error = request.Address is null ? (task.TryWrite(args.A5, 0) ? Errno.None : Errno.EFAULT) : SocketSyscalls.WriteAddress(task, args.A4, args.A5, request.Address);
+        error = SocketSyscalls.WriteAddress(task, args.A4, args.A5, request.Address ?? []);
         return error == Errno.None ? result : error;
     }
 
@@ -232,6 +232,8 @@ internal static class MessageSyscalls
     {
         if (!task.TryRead(address, out MessageHeader header))
             return Errno.EFAULT;
+        if (header.Name != 0 && (int)header.NameLength < 0)
+            return Errno.EINVAL;
         Errno error = ReadVectors(task, header, out UserBuffer destination);
         if (error != Errno.None)
             return error;

@@ -20,8 +20,14 @@ public abstract class SocketFamily
     /// <summary>socket(2). <paramref name="type"/> is SOCK_* without flags, <paramref name="status"/> O_NONBLOCK or nothing.</summary>
     public abstract Result<SocketFile> Create(Task task, int type, int protocol, OpenFlags status);
 
-    /// <summary>socketpair(2).</summary>
-    public virtual Result<(SocketFile First, SocketFile Second)> CreatePair(Task task, int type, int protocol, OpenFlags status) => Errno.EOPNOTSUPP;
+    /// <summary>socketpair(2): a family without pairs says so only of sockets that it can make.</summary>
+    public virtual Result<(SocketFile First, SocketFile Second)> CreatePair(Task task, int type, int protocol, OpenFlags status)
+    {
+        if (!Create(task, type, protocol, status).TryGet(out SocketFile? socket, out Errno error))
+            return error;
+        socket.Release();
+        return Errno.EOPNOTSUPP;
+    }
 
     /// <summary>Called once per family, when the sentry starts.</summary>
     public static void Register(SocketFamily family) => Families[family.Domain] = family;

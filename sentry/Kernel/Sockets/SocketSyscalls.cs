@@ -180,7 +180,7 @@ internal static class SocketSyscalls
     internal static Errno Find(Task task, int descriptor, out SocketFile? socket)
     {
         socket = null;
-        if (!task.TryGetFile(descriptor, out FileObject? file))
+        if (!task.TryGetFile(descriptor, out FileObject? file) || file is PathFile)
             return Errno.EBADF;
         socket = file as SocketFile;
         return socket is null ? Errno.ENOTSOCK : Errno.None;

@@ -7,10 +7,9 @@ public abstract partial class CallState
     /// <summary>What the call returns when a signal ends it after it has had an effect (bytes moved so far); null: EINTR or a restart.</summary>
     public virtual long? ValueIfInterrupted => null;
 
-    /// <summary>A signal handler ends the call without a restart: the last chance to tell the guest how far it came (nanosleep's remainder).</summary>
-    public virtual void OnInterrupted(Task task)
-    {
-    }
+    /// <summary>A signal handler ends the call without a restart: the last chance to tell the guest how far it came (nanosleep's remainder). EINTR, or what the call
+    /// fails with when it cannot be told.</summary>
+    public virtual Errno OnInterrupted(Task task) => Errno.EINTR;
 }
 
 /// <summary>A transfer that has moved some bytes already.</summary>

@@ -11,7 +11,7 @@ internal static class SleepSyscalls
     {
         bool cpu = args.I0 == ClockId.ProcessCpu;
         if (!GuestClocks.CanWaitOn(args.I0, out bool wall) && !cpu)
-            return args.I0 is ClockId.ThreadCpu ? Errno.EINVAL : GuestClocks.Read(task, args.I0) is { IsError: true } ? Errno.EINVAL : Errno.EOPNOTSUPP;
+            return GuestClocks.Read(task, args.I0) is { IsError: true } ? Errno.EINVAL : Errno.EOPNOTSUPP;
         if ((args.I1 & TimerAbstime) == 0)
             return SleepRelative(task, args.A2, args.A3);
         if (!task.TryRead(args.A2, out Timespec until))
@@ -66,9 +66,9 @@ internal sealed partial class SleepState : CallState
     {
     }
 
-    public override void OnInterrupted(Task task)
+    public override Errno OnInterrupted(Task task)
     {
         long left = Math.Max(0, task.Call.Deadline - task.Kernel.Clock.Monotonic);
-        task.TryWrite(Remaining, Timespec.FromNanoseconds(left));
+        return task.TryWrite(Remaining, Timespec.FromNanoseconds(left)) ? Errno.EINTR : Errno.EFAULT;
     }
 }

@@ -153,6 +153,11 @@ static void propagation(void)
     CHECK_EQ(mount("own", "l/y", "tmpfs", 0, NULL), 0);
     CHECK_EQ(find_mount(at("s/y"), line, sizeof line), 0);
     maybe_save();
+    // Into itself: the copy is its peer at once, but gets no copy of itself.
+    CHECK_EQ(mount("s", "s/y", NULL, MS_BIND, NULL), 0);
+    CHECK_EQ(find_mount(at("p/y"), line, sizeof line), 1);
+    CHECK_EQ(umount("s/y"), 0);
+    CHECK_EQ(find_mount(at("p/y"), line, sizeof line), 0);
     CHECK_EQ(umount("s/x"), 0);
     CHECK_EQ(find_mount(at("p/x"), line, sizeof line), 0);
     CHECK_EQ(find_mount(at("l/x"), line, sizeof line), 0);

@@ -42,6 +42,15 @@ int main(void)
     CHECK_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW);
     CHECK_ERRNO(ftruncate(fd, 4096), EPERM);
     CHECK_ERRNO(ftruncate(fd, 16384), EPERM);
+    // Nobody may be able to write when it is sealed against that; only then are holes refused too.
+    CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+    CHECK_EQ(munmap(a, 8192), 0);
+    CHECK_ERRNO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY);
+    CHECK_EQ(munmap(b, 4096), 0);
+    CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    CHECK_ERRNO(write(fd, "x", 1), EPERM);
+    CHECK_EQ(fallocate(fd, 0, 0, 8192), 0);
+    CHECK_ERRNO(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), EPERM);
     ok("memfd");
     return 0;
 }
