@@ -47,10 +47,13 @@ public abstract partial class IntervalTimer : ITimerTarget, IAfterLoad
     /// <summary>How often it has expired since it told last, where it waits for its reader; it goes on from here.</summary>
     internal long CatchUp()
     {
-        if (_next < 0 || _interval <= 0 || _timer is { IsArmed: true })
+        if (_next < 0 || _interval <= 0)
             return 0;
+
+        // After a restore it may be armed and late: its expiry comes after the reader.
         long count = Now < _next ? 0 : Forward();
-        Arm();
+        if (count > 0 || _timer is not { IsArmed: true })
+            Arm();
         return count;
     }
 
