@@ -42,7 +42,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [Saved(87)] private bool _pidsWrapped;
     [Saved(88)] private NamespaceSet _namespaces;
     [Saved(89)] private NamespaceFileSystem? _namespaceFiles;
-    [Saved(90)] private SandboxLimits _limits = new();
+    [Saved(91)] private SandboxLimits _limits = new();
     [NotSaved("looks anew")] private MemoryWatch? _memoryWatch;
     [Saved(82)] private int _fileWatches;
     [Saved(83)] private uint _renameCookie;
