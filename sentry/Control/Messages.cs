@@ -14,6 +14,8 @@ namespace Sentry.Control;
 [JsonDerivedType(typeof(SignalRequest), "signal")]
 [JsonDerivedType(typeof(CheckpointRequest), "checkpoint")]
 [JsonDerivedType(typeof(InspectRequest), "inspect")]
+[JsonDerivedType(typeof(KeptFramesRequest), "kept-frames")]
+[JsonDerivedType(typeof(BeginRequest), "begin")]
 [JsonDerivedType(typeof(AttachTerminalRequest), "attach-terminal")]
 [JsonDerivedType(typeof(ResizeRequest), "resize")]
 [JsonDerivedType(typeof(Reply), "reply")]
@@ -212,8 +214,11 @@ public sealed record RestoreRequest : ControlMessage
     /// <summary>With <see cref="NewIdentity"/>: the sandbox's new host name; null keeps the image's.</summary>
     public string? HostName { get; init; }
 
-    /// <summary>Everything is made ready, but the guest stands still and its links are not used before a <see cref="SignalRequest"/> without signal.</summary>
+    /// <summary>Everything is made ready, but the guest stands still and its links are not used before a <see cref="BeginRequest"/>.</summary>
     public bool Hold { get; init; }
+
+    /// <summary>What came for the guest after the image's state was written.</summary>
+    public KeptFrame[] Kept { get; init; } = [];
 
     /// <summary>As in a start. The image's sockets of the other kind are closed as if their network had gone.</summary>
     public bool HostNetwork { get; init; }
@@ -253,6 +258,21 @@ public sealed record ResizeRequest : ControlMessage
 /// <summary>Asks for <see cref="Reply.Inspection"/>.</summary>
 public sealed record InspectRequest : ControlMessage;
 
+/// <summary>Asks for <see cref="Reply.KeptFrames"/>.</summary>
+public sealed record KeptFramesRequest : ControlMessage;
+
+/// <summary>Lets a restored guest go on that is ready and held (<see cref="RestoreRequest.Hold"/>).</summary>
+public sealed record BeginRequest : ControlMessage
+{
+    /// <summary>What came for it since the image's state was written, beyond what the request had.</summary>
+    public KeptFrame[] Kept { get; init; } = [];
+}
+
+/// <summary>A frame that came while a guest stood still, for whoever goes on from its image.</summary>
+/// <param name="Link">The name of the interface.</param>
+/// <param name="Frame">Behind its virtio header.</param>
+public sealed record KeptFrame(string Link, byte[] Frame);
+
 /// <summary>The answer to a request.</summary>
 public sealed record Reply : ControlMessage
 {
@@ -265,6 +285,9 @@ public sealed record Reply : ControlMessage
     public long PauseNanoseconds { get; init; }
 
     public SandboxInspection? Inspection { get; init; }
+
+    /// <summary>The frames that have come since the state was written; empty unless the guest stands still.</summary>
+    public KeptFrame[] KeptFrames { get; init; } = [];
 
     /// <summary>Of a checkpoint: the files of the base tree on which the image depends.</summary>
     public BaseFile[] BaseFiles { get; init; } = [];

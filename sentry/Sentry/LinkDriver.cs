@@ -11,7 +11,7 @@ namespace Sentry.Main;
 /// write, each behind a struct virtio_net_hdr (virtio 1.1 section 5.1.6; the kernel's tuntap.rst). Checksums and segmentation are left to the
 /// other side both ways. Used under the kernel lock.
 /// </summary>
-internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespace network, NetworkInterface link, bool offloads) : ILinkDriver, IEventSource
+internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespace network, NetworkInterface link, bool offloads) : ILinkDriver, IEventSource, IFrameReceiver
 {
     private const int HeaderSize = VirtioNetHeader.Size;
     private const int MaxFrame = EthernetHeader.Size + EthernetHeader.TagSize + 65536;
@@ -25,6 +25,9 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
     private bool _closed;
 
     public int Descriptor { get; } = descriptor;
+
+    /// <inheritdoc/>
+    public string Name => link.Name;
 
     /// <summary>Begins to serve the interface.</summary>
     public void Start()
@@ -107,8 +110,8 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
                 return;
             }
 
-            if (got.Value < HeaderSize + EthernetHeader.Size || !VirtioNetHeader.TryParse(_spare, out VirtioNetHeader header))
-                continue;
+            if (network.IsHeld)
+                network.Kept.Add(this, _spare.AsSpan(0, got.Value));
 
             // A long frame keeps the buffer it was read into; a short one, which may wait in a receive queue, takes no more than it needs.
             byte[] bytes = _spare;
@@ -116,12 +119,26 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
                 _spare = [];
             else
                 bytes = _spare.AsSpan(0, got.Value).ToArray();
-            Packet frame = Packet.Received(bytes, HeaderSize, got.Value - HeaderSize);
-            if (header.SegmentType is not VirtioNetHeader.SegmentNone && (header.SegmentType & ~VirtioNetHeader.SegmentEcn) is VirtioNetHeader.SegmentTcpV4 or VirtioNetHeader.SegmentTcpV6 or VirtioNetHeader.SegmentUdpL4)
-                frame.SegmentSize = header.SegmentSize;
-            frame.Checksum = (header.Flags & VirtioNetHeader.NeedsChecksum) != 0 ? ChecksumState.Partial : (header.Flags & VirtioNetHeader.DataValid) != 0 ? ChecksumState.Verified : ChecksumState.Unknown;
-            network.Receive(link, frame);
+            Receive(bytes, got.Value);
         }
+    }
+
+    /// <inheritdoc/>
+    public void Deliver(byte[] frame)
+    {
+        if (!_closed)
+            Receive(frame, frame.Length);
+    }
+
+    private void Receive(byte[] bytes, int length)
+    {
+        if (length < HeaderSize + EthernetHeader.Size || !VirtioNetHeader.TryParse(bytes, out VirtioNetHeader header))
+            return;
+        Packet frame = Packet.Received(bytes, HeaderSize, length - HeaderSize);
+        if (header.SegmentType is not VirtioNetHeader.SegmentNone && (header.SegmentType & ~VirtioNetHeader.SegmentEcn) is VirtioNetHeader.SegmentTcpV4 or VirtioNetHeader.SegmentTcpV6 or VirtioNetHeader.SegmentUdpL4)
+            frame.SegmentSize = header.SegmentSize;
+        frame.Checksum = (header.Flags & VirtioNetHeader.NeedsChecksum) != 0 ? ChecksumState.Partial : (header.Flags & VirtioNetHeader.DataValid) != 0 ? ChecksumState.Verified : ChecksumState.Unknown;
+        network.Receive(link, frame);
     }
 
     /// <summary>The other side is gone: the interface loses its carrier.</summary>

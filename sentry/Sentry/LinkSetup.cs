@@ -12,9 +12,10 @@ internal static class LinkSetup
 {
     /// <param name="descriptors">One for each link.</param>
     /// <exception cref="SentryException">What is asked for can't be; one line for the user.</exception>
-    public static void Apply(NetworkNamespace network, EventLoop loop, NetworkLink[] links, ReadOnlySpan<int> descriptors, bool newIdentity)
+    public static LinkDriver[] Apply(NetworkNamespace network, EventLoop loop, NetworkLink[] links, ReadOnlySpan<int> descriptors, bool newIdentity)
     {
         using StackCall call = network.Enter();
+        var drivers = new LinkDriver[links.Length];
         for (int i = 0; i < links.Length; i++)
         {
             NetworkLink link = links[i];
@@ -40,7 +41,11 @@ internal static class LinkSetup
                 Configure(found, link);
             }
 
-            new LinkDriver(descriptors[i], loop, network, found, link.Offloads).Start();
+            // It is another link, where others have the same addresses: who they are is asked anew, as after a loss of the carrier.
+            if (link.ReplacesSaved)
+                network.Stack.Ip.Neighbours.Forget(found);
+            drivers[i] = new LinkDriver(descriptors[i], loop, network, found, link.Offloads);
+            drivers[i].Start();
             if (link.ReplacesSaved)
                 network.Stack.Announce(found);
         }
@@ -49,6 +54,14 @@ internal static class LinkSetup
             network.Stack.Tcp.ResetForeign();
         else if (links.Any(l => l.ReplacesSaved))
             network.Stack.Tcp.Announce();
+        return drivers;
+    }
+
+    /// <summary>Gives a restored sandbox that runs again what came for it after its state was written.</summary>
+    public static void DeliverKept(LinkDriver[] drivers, IEnumerable<KeptFrame> frames)
+    {
+        foreach (KeptFrame kept in frames)
+            Array.Find(drivers, d => d.Name == kept.Link)?.Deliver(kept.Frame);
     }
 
     private static void Configure(NetworkInterface to, NetworkLink link)

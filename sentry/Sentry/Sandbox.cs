@@ -27,7 +27,7 @@ internal sealed class Sandbox : IDisposable
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private bool _frozen;
-    private Action? _begin;
+    private Action<KeptFrame[]>? _begin;
 
     public Sandbox(ControlChannel channel, string platform)
     {
@@ -139,26 +139,44 @@ internal sealed class Sandbox : IDisposable
             Thawer.Rebuild(_kernel, image, image.Length);
         }
 
-        _begin = () =>
+        _begin = kept =>
         {
-            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
+            LinkDriver[] drivers = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
             UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
             _programs.ShowTerminals(request.Terminals);
             Thawer.Start(_kernel);
+            LinkSetup.DeliverKept(drivers, request.Kept.Concat(kept));
         };
         if (!request.Hold)
-            BeginRestored();
+            BeginRestored([]);
         return new Reply { Pid = 1 };
     }
 
-    /// <summary>Lets a restored guest go on, and its links be.</summary>
-    private void BeginRestored()
+    private Reply Begin(BeginRequest request)
     {
-        Action begin = _begin!;
+        if (_begin is null)
+            return new Reply { Error = "the sandbox goes on already" };
+        try
+        {
+            BeginRestored(request.Kept);
+            return new Reply();
+        }
+        catch (SentryException e)
+        {
+            return new Reply { Error = e.Message };
+        }
+    }
+
+    /// <summary>Lets a restored guest go on, and its links be.</summary>
+    private void BeginRestored(KeptFrame[] kept)
+    {
+        Action<KeptFrame[]> begin = _begin!;
         _begin = null;
         lock (_kernel.Lock)
-            begin();
+            begin(kept);
     }
+
+    private KeptFrame[] KeptFrames() => [.. _kernel.Network.Kept.ToArray().Select(k => new KeptFrame(k.Link, k.Frame))];
 
     private void UseHostNetwork(int broker)
     {
@@ -207,6 +225,13 @@ internal sealed class Sandbox : IDisposable
             case CheckpointRequest checkpoint when descriptors.Length == 2:
                 Checkpoint(checkpoint, descriptors[0], descriptors[1]);
                 break;
+            case BeginRequest begin:
+                TrySend(Begin(begin) with { Id = begin.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case KeptFramesRequest kept:
+                TrySend(new Reply { Id = kept.Id, KeptFrames = KeptFrames() });
+                break;
             case InspectRequest inspect:
                 TrySend(new Reply { Id = inspect.Id, Inspection = Inspector.Inspect(_kernel) });
                 break;
@@ -220,20 +245,7 @@ internal sealed class Sandbox : IDisposable
     {
         if (request.Signal == 0)
         {
-            // Go on: after a restore that was held, a checkpoint that came to nothing, or past a save point.
-            if (_begin is not null)
-            {
-                try
-                {
-                    BeginRestored();
-                    return new Reply();
-                }
-                catch (SentryException e)
-                {
-                    return new Reply { Error = e.Message };
-                }
-            }
-
+            // Go on: after a checkpoint that came to nothing, or past a save point.
             if (_frozen)
             {
                 _kernel.Network.Hold(false);

@@ -13,6 +13,9 @@ public sealed record ImageWriterOptions
 
     /// <summary>Deletes a snapshot of the same name at the last moment before publishing the new one.</summary>
     public bool Replace { get; init; }
+
+    /// <summary>Called when all data is in the store and the manifest is about to be made: may change the properties of what is described.</summary>
+    public Func<SnapshotInfo, Task>? BeforeManifest { get; init; }
 }
 
 /// <summary>What writing came to.</summary>
@@ -95,6 +98,8 @@ public sealed class ImageWriter : IDisposable
         try
         {
             await WriteChunksAsync(windows, file => file == ImageFile.State ? state : memory, cancellationToken).ConfigureAwait(false);
+            if (_options.BeforeManifest is { } last)
+                await last(_info).ConfigureAwait(false);
             Manifest manifest = BuildManifest(stateLength, memoryLength);
             byte[] bytes = manifest.Encode();
             string id = Manifest.IdOf(bytes);

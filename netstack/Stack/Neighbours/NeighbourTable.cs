@@ -70,6 +70,16 @@ public sealed partial class NeighbourTable
             Remove(link, entry.Address);
     }
 
+    /// <summary>Takes out what was learned on an interface: it leads to another link now. What is being asked for goes on being asked for.</summary>
+    public void Forget(NetworkInterface link)
+    {
+        foreach (Neighbour entry in _entries.Values.Where(e => ReferenceEquals(e.Interface, link)).ToList())
+        {
+            if (entry.State is NeighbourState.Reachable or NeighbourState.Stale or NeighbourState.Delay or NeighbourState.Probe or NeighbourState.Failed)
+                Remove(link, entry.Address);
+        }
+    }
+
     /// <summary>The entry, made when it is not there; null when the table is full of entries in use.</summary>
     internal Neighbour? GetOrCreate(NetworkInterface link, InetAddress address) => Find(link, address) ?? Create(link, address);
 

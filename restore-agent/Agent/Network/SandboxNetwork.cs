@@ -85,6 +85,9 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
         return new ConnectedNetwork(messages, [.. descriptors], Broker is not null);
     }
 
+    /// <summary>What came for the saved sandbox after its state was written; nothing for one with a new identity.</summary>
+    public KeptFrame[] Kept => [.. (plan.Saved?.Links ?? []).SelectMany(l => (l.Kept ?? []).Select(f => new KeptFrame(l.Name, f)))];
+
     public void Hold()
     {
         foreach (SandboxLink link in links)
@@ -97,12 +100,13 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
             link.GoOn();
     }
 
-    public SavedNetwork Save() => new()
+    /// <param name="kept">What came after the state was written.</param>
+    public SavedNetwork Save(KeptFrame[] kept) => new()
     {
         Mode = plan.Mode,
         Lineage = lineage,
         Generation = generation,
-        Links = [.. links.Select(l => l.Save())],
+        Links = [.. links.Select(l => l.Save() with { Kept = FramesOf(l, kept) })],
         Options = plan.Options with
         {
             Mode = plan.Mode,
@@ -115,6 +119,12 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
             Gateways = null,
         },
     };
+
+    private static byte[][]? FramesOf(SandboxLink link, KeptFrame[] kept)
+    {
+        byte[][] frames = [.. kept.Where(k => k.Link == link.Settings.Name).Select(k => k.Frame)];
+        return frames.Length > 0 ? frames : null;
+    }
 
     public NetworkDetails Describe(SocketInspection[] sockets, int socketCount) => new()
     {

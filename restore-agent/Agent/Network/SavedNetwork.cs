@@ -37,6 +37,9 @@ public sealed record SavedLink
     public string[] Gateways { get; init; } = [];
 
     public int Mtu { get; init; } = 1500;
+
+    /// <summary>Frames that came after the state was written, behind their virtio headers; for whoever goes on as the sandbox itself.</summary>
+    public byte[][]? Kept { get; init; }
 }
 
 /// <summary>The codec of <see cref="SavedNetwork"/>.</summary>

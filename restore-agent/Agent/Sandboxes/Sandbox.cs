@@ -115,7 +115,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
 
     /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams. The caller holds <see cref="Gate"/>.</summary>
     /// <param name="inPlace">The state is one that this sandbox saved itself.</param>
-    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace)
+    /// <param name="handOver">Ends the saved sandbox, which stands still, as the last thing before this one goes on; gives what came for it meanwhile.</param>
+    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace, Func<Task<KeptFrame[]>>? handOver = null)
     {
         KeyValuePair<int, ExecutedProgram>[] programs;
         lock (_lock)
@@ -135,7 +136,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             SaveAtCall = Identity.SaveAtCall,
             Links = connected.Links,
             HostNetwork = connected.HasBroker,
-            Hold = !network.AddressesAreFree.IsCompletedSuccessfully,
+            Hold = handOver is not null || !network.AddressesAreFree.IsCompletedSuccessfully,
+            Kept = inPlace ? [] : network.Kept,
             NewIdentity = !inPlace && network.IsNewIdentity,
             HostName = !inPlace && network.IsNewIdentity ? Identity.HostName : null,
             Files = changes ? network.Files : [],
@@ -154,9 +156,13 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
 
         // The sentry was made ready while others on the link were asked; an answer ends it before it has said a word there.
         await network.AddressesAreFree.ConfigureAwait(false);
-        await sentry.RequestAsync(new SignalRequest(), [], RequestTimeout).ConfigureAwait(false);
+        KeptFrame[] kept = handOver is null ? [] : await handOver().ConfigureAwait(false);
+        await sentry.RequestAsync(new BeginRequest { Kept = kept }, [], RequestTimeout).ConfigureAwait(false);
         return reply;
     }
+
+    /// <summary>What has come for a guest that stands still since its state was written.</summary>
+    public async Task<KeptFrame[]> KeptFramesAsync() => (await Running().RequestAsync(new KeptFramesRequest(), [], RequestTimeout).ConfigureAwait(false)).KeptFrames;
 
     /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>
     public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams, bool terminal, WindowSize? window)

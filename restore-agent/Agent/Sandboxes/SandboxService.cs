@@ -80,12 +80,12 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
                 throw;
             }
 
-            image.Pending?.Source.Finish(new ExitReport { ExitCode = 0, Reason = $"went on as {sandbox.Identity.Name}" });
             using PreparedImage prepared = await preparing.ConfigureAwait(false);
             SentryProcess sentry = await taken.ConfigureAwait(false);
             GoferProcess serving = gofer;
             (taken, gofer) = (null, null);
-            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, serving, prepared.Files.State, prepared.Files.Memory, window, inPlace: false)).ConfigureAwait(false);
+            Func<Task<KeptFrame[]>>? handOver = image.Pending is { } source ? () => source.HandOverAsync(sandbox.Identity.Name) : null;
+            Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, serving, prepared.Files.State, prepared.Files.Memory, window, inPlace: false, handOver)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }
         catch (Exception e)

@@ -34,14 +34,15 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
                 held = false;
             }
 
-            bool moved = !request.LeaveRunning && pending.Offer(store.Location, request.Snapshot,
+            PendingSnapshot? moved = request.LeaveRunning ? null : pending.Offer(store.Location, request.Snapshot,
                 () => new PendingSnapshot(sandbox, Describe(sandbox, request.Snapshot, inspection, []), OpenFiles.Open(folder.StateFile, folder.MemoryFile)));
             WrittenImage written;
             try
             {
-                written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace).ConfigureAwait(false);
+                written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace, keepFrames: moved is null && !request.LeaveRunning).ConfigureAwait(false);
+                await (moved?.Over ?? Task.CompletedTask).ConfigureAwait(false);
             }
-            catch (Exception e) when (moved)
+            catch (Exception e) when (moved is not null)
             {
                 throw AgentException.Failed($"the sandbox has moved, but its snapshot {request.Snapshot} could not be written: {Errors.Describe(e).Message}", e);
             }
@@ -94,12 +95,14 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
     }
 
     /// <summary>Writes a dump as a named image and puts its files into the cache.</summary>
-    public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace)
+    /// <param name="keepFrames">What comes for the sandbox while this goes on is the image's: it stands still.</param>
+    public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace, bool keepFrames = false)
     {
         BaseFileHasher hasher = new(sandbox.Identity.RootFolder, folders.BaseHashes);
+        async Task KeepAsync(SnapshotInfo written) => SavedNetworkJson.Write(sandbox.Network.Save(await sandbox.KeptFramesAsync().ConfigureAwait(false)), written.Properties);
         SnapshotInfo info = Describe(sandbox, name, inspection, await hasher.HashAsync(dump.Reply.BaseFiles.Select(f => (f.Path, f.Size))).ConfigureAwait(false));
         WrittenImage written = await ImageWriter.WriteAsync(store, info, folder.StateFile, folder.MemoryFile, dump.DataRanges,
-            new ImageWriterOptions { Replace = replace }).ConfigureAwait(false);
+            new ImageWriterOptions { Replace = replace, BeforeManifest = keepFrames ? KeepAsync : null }).ConfigureAwait(false);
         try
         {
             cache.Seed(written.ManifestId, folder.StateFile, folder.MemoryFile).Dispose();
@@ -125,7 +128,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             UnimplementedCalls = inspection.UnimplementedCalls,
             Properties = SnapshotProperties.Of(sandbox.Identity),
         };
-        SavedNetworkJson.Write(sandbox.Network.Save(), info.Properties);
+        SavedNetworkJson.Write(sandbox.Network.Save([]), info.Properties);
         return info;
     }
 

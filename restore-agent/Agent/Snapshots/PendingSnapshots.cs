@@ -1,4 +1,6 @@
 using RestoreAgent.Agent.Sandboxes;
+using RestoreAgent.Api;
+using Sentry.Control;
 using Snapshot.Images;
 
 namespace RestoreAgent.Agent.Snapshots;
@@ -28,20 +30,21 @@ public sealed class PendingSnapshots
             _waiters.RemoveAll(w => w.Waiter.Task == expected);
     }
 
-    /// <summary>A dump is there. True when somebody has taken it: the dumped sandbox goes on in another place from now on.</summary>
-    public bool Offer(string location, string name, Func<PendingSnapshot> make)
+    /// <summary>A dump is there. Null unless somebody has taken it: the dumped sandbox goes on in another place then.</summary>
+    public PendingSnapshot? Offer(string location, string name, Func<PendingSnapshot> make)
     {
         lock (_lock)
         {
             int index = _waiters.FindIndex(w => w.Location == location && w.Name == name);
             if (index < 0)
-                return false;
+                return null;
             PendingSnapshot offered = make();
             bool taken = _waiters[index].Waiter.TrySetResult(offered);
             _waiters.RemoveAt(index);
-            if (!taken)
-                offered.Dispose();
-            return taken;
+            if (taken)
+                return offered;
+            offered.Dispose();
+            return null;
         }
     }
 }
@@ -52,5 +55,22 @@ public sealed class PendingSnapshots
 /// <param name="Files">Open, so that it does not matter what becomes of their names.</param>
 public sealed record PendingSnapshot(Sandbox Source, SnapshotInfo Info, OpenFiles Files) : IDisposable
 {
-    public void Dispose() => Files.Dispose();
+    private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Completes when the dumped sandbox is needed no more: it has gone on elsewhere, or that has failed.</summary>
+    public Task Over => _over.Task;
+
+    /// <summary>Ends the dumped sandbox; what has come for it since is the other's.</summary>
+    public async Task<KeptFrame[]> HandOverAsync(string successor)
+    {
+        KeptFrame[] kept = await Source.KeptFramesAsync().ConfigureAwait(false);
+        Source.Finish(new ExitReport { ExitCode = 0, Reason = $"went on as {successor}" });
+        return kept;
+    }
+
+    public void Dispose()
+    {
+        Files.Dispose();
+        _over.TrySetResult();
+    }
 }

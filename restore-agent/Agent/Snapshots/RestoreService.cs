@@ -56,6 +56,7 @@ public sealed class RestoreService(AgentFolders folders, Stores stores, ImageCac
         if (request.WaitSeconds <= 0)
             return Found(snapshot, request, await ImageReader.OpenAsync(store, snapshot).ConfigureAwait(false));
         Task<PendingSnapshot> dump = pending.Expect(store.Location, snapshot);
+        bool taken = false;
         try
         {
             TimeSpan pause = store is LocalStore ? LookAgainLocally : LookAgain;
@@ -66,12 +67,19 @@ public sealed class RestoreService(AgentFolders folders, Stores stores, ImageCac
                 if (Environment.TickCount64 > end)
                     throw AgentException.NotFound($"{store.Location} has no snapshot {snapshot} after {request.WaitSeconds} s");
                 if (await Task.WhenAny(dump, Task.Delay(pause)).ConfigureAwait(false) == dump)
+                {
+                    taken = true;
                     return new FoundImage(dump.Result.Info, null, dump.Result, request.RootFolder ?? dump.Result.Info.RootFolder);
+                }
             }
         }
         finally
         {
             pending.Forget(dump);
+
+            // One that came at the moment when the wait ended otherwise.
+            if (!taken && dump.IsCompletedSuccessfully)
+                dump.Result.Dispose();
         }
     }
 

@@ -17,6 +17,7 @@ public sealed partial class NetworkNamespace : Namespace, ITimerTarget, IAfterLo
     [Saved(23)] private InterfaceConfiguration _newInterfaces = new();
     [Saved(24)] private SortedDictionary<string, string> _keptSettings = [];
     [NotSaved("given again by the sentry")] private Host.IHostSockets? _hostSockets;
+    [NotSaved("in the image beside the state, which they came after")] private KeptFrames _kept = new();
     [NotSaved("observes the stack anew")] private RouteNotifier _routeNotifier = null!;
     [NotSaved("armed again in the activation phase")] private KernelTimer? _timer;
     [NotSaved("of the timer")] private long _armedFor = long.MaxValue;
@@ -79,13 +80,20 @@ public sealed partial class NetworkNamespace : Namespace, ITimerTarget, IAfterLo
     }
 
     /// <summary>Holds the stack still while the sandbox stands still, from the moment its state is written: what comes in must not change what is in the image;
-    /// peers wait at a zero window. Off: connections go on.</summary>
+    /// peers wait at a zero window. Off: connections go on, with the frames that were kept.</summary>
     public void Hold(bool on)
     {
         _stack.Enter(_kernel.Clock.Monotonic);
         _stack.IsHeld = on;
         Leave();
+        if (!on)
+            _kept.Release();
     }
+
+    /// <summary>The frames that came while the stack was held; they belong to whoever goes on from the image.</summary>
+    public KeptFrames Kept => _kept;
+
+    public bool IsHeld => _stack.IsHeld;
 
     internal void Leave()
     {

@@ -21,6 +21,20 @@ public sealed class ArpTests
     }
 
     [Fact]
+    public void Forget_LearnedEntryIsAskedForAgain_StaticStays()
+    {
+        using var one = new OneHost(knowsPeer: false);
+        one.InjectArp(Frames.Arp(ArpPacket.Request, Frames.Stranger, Peer, default, OneHost.V4));
+        one.Stack.Ip.Neighbours.Forget(one.Link);
+        Assert.Null(Entry(one));
+
+        using var other = new OneHost();
+        Assert.Equal(NeighbourState.Permanent, Entry(other)!.State);
+        other.Stack.Ip.Neighbours.Forget(other.Link);
+        Assert.NotNull(Entry(other));
+    }
+
+    [Fact]
     public void Request_ForAnother_IsNeitherAnsweredNorLearned()
     {
         using var one = new OneHost(knowsPeer: false);
