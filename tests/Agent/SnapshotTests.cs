@@ -55,6 +55,21 @@ public sealed class SnapshotTests(AgentFixture agent) : IClassFixture<AgentFixtu
     }
 
     [Fact]
+    public async Task Restore_WaitsForWhatCannotBe_IsToldBefore()
+    {
+        Assert.Equal(0, agent.Client("run", "--rootfs", agent.Root, "--name", "stays", "--detach", "--", "fake", "hold", "x").ExitCode);
+        Task<(int ExitCode, string Output, string Error)> restore = Task.Run(() => agent.Client("restore", "kept", "--wait", "60", "--name", "fails", "--netns", "nowhere-at-all", "--detach"));
+        (int code, _, string error) = await restore;
+        Assert.Equal(125, code);
+        Assert.Contains("no network namespace nowhere-at-all", error); // told before it waits
+        (code, _, error) = agent.Client("checkpoint", "stays", "kept");
+        Assert.True(code == 0, error);
+        Assert.Equal(0, agent.Client("restore", "kept", "--name", "again", "--detach").ExitCode);
+        Assert.Equal(0, agent.Client("rm", "-f", "stays", "again").ExitCode);
+        Assert.Equal(0, agent.Client("snapshots", "rm", "kept").ExitCode);
+    }
+
+    [Fact]
     public void Restore_WaitsInVain_SaysSo()
     {
         (int code, _, string error) = agent.Client("restore", "never", "--wait", "1");

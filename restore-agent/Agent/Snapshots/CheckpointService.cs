@@ -42,12 +42,12 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
                 written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace, keepFrames: moved is null && !request.LeaveRunning).ConfigureAwait(false);
                 await (moved?.Over ?? Task.CompletedTask).ConfigureAwait(false);
             }
-            catch (Exception e) when (moved is not null)
-            {
-                throw AgentException.Failed($"the sandbox has moved, but its snapshot {request.Snapshot} could not be written: {Errors.Describe(e).Message}", e);
-            }
             catch (Exception e) when (!request.LeaveRunning)
             {
+                // Whoever took the dump may have failed as well.
+                await (moved?.Over ?? Task.CompletedTask).ConfigureAwait(false);
+                if (moved is { IsHandedOver: true })
+                    throw AgentException.Failed($"the sandbox has moved, but its snapshot {request.Snapshot} could not be written: {Errors.Describe(e).Message}", e);
                 logger.LogWarning("checkpoint {Snapshot} of {Sandbox} failed, the sandbox goes on: {Reason}", request.Snapshot, sandbox.Identity.Name, e.Message);
                 await sandbox.GoOnAsync().ConfigureAwait(false);
                 throw;

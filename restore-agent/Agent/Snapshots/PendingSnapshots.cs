@@ -60,10 +60,14 @@ public sealed record PendingSnapshot(Sandbox Source, SnapshotInfo Info, OpenFile
     /// <summary>Completes when the dumped sandbox is needed no more: it has gone on elsewhere, or that has failed.</summary>
     public Task Over => _over.Task;
 
+    /// <summary>The dumped sandbox has gone on elsewhere.</summary>
+    public bool IsHandedOver { get; private set; }
+
     /// <summary>Ends the dumped sandbox; what has come for it since is the other's.</summary>
     public async Task<KeptFrame[]> HandOverAsync(string successor)
     {
         KeptFrame[] kept = await Source.KeptFramesAsync().ConfigureAwait(false);
+        IsHandedOver = true;
         Source.Finish(new ExitReport { ExitCode = 0, Reason = $"went on as {successor}" });
         return kept;
     }
