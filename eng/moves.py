@@ -1,5 +1,5 @@
 """What bench-move and soak-transfer share: namespaces that stand for a client and two hosts, and an agent of their own."""
-import os, pathlib, shutil, subprocess, tempfile
+import os, pathlib, shutil, signal, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RPC = ROOT / "artifacts/bin/snapshot-rpc"
@@ -23,6 +23,7 @@ class Lab:
     """A bridge in the client's namespace and one in each host's, for the sandbox's device there, joined by veth pairs; gone at the end."""
 
     def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # by way of __exit__
         self.folder = tempfile.mkdtemp(prefix="moves-", dir="/var/tmp")
         os.environ |= {"SNAPSHOT_RUNTIME_DIR": f"{self.folder}/run", "SNAPSHOT_STATE_DIR": f"{self.folder}/state"}
         try:
