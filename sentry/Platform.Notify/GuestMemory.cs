@@ -179,7 +179,7 @@ internal static unsafe class GuestMemory
                     {
                         Result<int> count = HostFile.WriteAt(descriptor, piece[written..], run.FileOffset + (long)done + written);
                         if (count.IsError)
-                            throw new IOException($"writing guest memory: {count.Error}");
+                            throw new IOException($"cannot write guest memory: {count.Error}{(count.Error is Errno.ENOSPC or Errno.EDQUOT ? "; free disk space and try again" : "")}");
                         written += count.Value;
                     }
 

@@ -32,8 +32,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
         (SpawnedProcess zygote, Listener listener, int image) = ZygoteLauncher.Launch(program);
         _reception = new Reception(listener, program, this);
         _watcher = new ProcessWatcher(processId => Post(() => _reception.OnProcessEnded(processId)));
-        _reception.SetUpZygote(zygote.ProcessId);
-        HostFile.Close(zygote.PidFd);
+        _reception.SetUpZygote(zygote.ProcessId, zygote.PidFd);
         HostFile.Close(image);
     }
 

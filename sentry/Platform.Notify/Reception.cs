@@ -53,7 +53,7 @@ internal sealed class Reception : IDisposable
     public bool HasEvents => _events.Count > 0 || _lost.Count > 0;
 
     /// <summary>Waits for the zygote's first report and cleans it: host descriptors, mappings, signal handlers.</summary>
-    public void SetUpZygote(int processId)
+    public void SetUpZygote(int processId, int pidfd)
     {
         ExpectBirth();
         long deadline = Environment.TickCount64 + Patience;
@@ -72,7 +72,8 @@ internal sealed class Reception : IDisposable
 
         TakeBirth(out Birth birth);
         StubSpace space = new(this);
-        StubProcess process = new(processId, space);
+        StubProcess process = new(processId, space) { PidFd = pidfd };
+        _receiver.Watch(pidfd, processId);
         _zygote = Register(new StubThread(this, process, birth.ThreadId, space.TakeSlot()));
         _zygote.OnBirth(birth, hasFrame: false);
         foreach (StubOperation[] batch in Zygote.Operations(processId, Program.Handler))
@@ -174,23 +175,23 @@ internal sealed class Reception : IDisposable
     /// <summary>Receives until the condition holds; false when the thread is lost meanwhile, or has been silent for too long.</summary>
     public bool ServeUntil(StubThread thread, Func<StubThread, bool> condition)
     {
-        long deadline = 0;
+        long began = Environment.TickCount64, look = began + Slice;
         _receiver.TakeOver();
         while (!condition(thread))
         {
             if (thread.HostState == HostThreadState.Gone)
                 return false;
-            if (Listener.Poll(Slice))
-            {
-                if (Listener.TryReceive(out Notification notification))
-                    Accept(notification);
-                continue;
-            }
+            if (Listener.Poll(Slice) && Listener.TryReceive(out Notification notification))
+                Accept(notification);
 
-            deadline = deadline == 0 ? Environment.TickCount64 + Patience : deadline;
+            // By the clock, not when nothing comes: other guests may have something to say all the time.
+            long now = Environment.TickCount64;
+            if (now < look)
+                continue;
+            look = now + Slice;
             if (!IsPresent(thread))
                 Lose(thread, "its host thread ended");
-            else if (Environment.TickCount64 > deadline)
+            else if (now > began + Patience)
                 Lose(thread, "it does not answer");
         }
 
@@ -258,11 +259,14 @@ internal sealed class Reception : IDisposable
     }
 
     /// <summary>Kills the process of a thread that broke the protocol or vanished, and tells the kernel when it comes to it.</summary>
+    /// <exception cref="InvalidOperationException">It is the zygote: no program could be executed any more.</exception>
     public void Lose(StubThread thread, string reason)
     {
         StubProcess process = thread.Process;
         if (!process.IsAlive)
             return;
+        if (thread == _zygote)
+            throw new InvalidOperationException($"the zygote, of which new processes are copies, is lost: {reason}");
         StubThread? witness = Concerns(thread) ? thread : process.Threads.Find(Concerns);
         EndProcess(process);
         if (witness is null)
