@@ -83,6 +83,18 @@ public sealed class FileStateTests : FileStateTestBase, IDisposable
     }
 
     [Fact]
+    public void LimitsOfTheSandbox_Survive()
+    {
+        (TestKernel kernel, Guest guest) = Start(null);
+        (kernel.Kernel.Limits.Memory, kernel.Kernel.Limits.Tasks, kernel.Kernel.Limits.Cpus) = (64 << 20, 20, 1);
+        kernel.Kernel.ApplyLimits();
+        Assert.Equal("20\n", guest.Read(guest.Open("/sys/fs/cgroup/pids.max")));
+        (Guest after, GuestKernel restored) = Restore(kernel, null);
+        Assert.Equal((64 << 20, 20, 1), (restored.Limits.Memory, restored.Limits.Tasks, restored.Limits.Cpus));
+        Assert.Equal($"{64 << 20}\n", after.Read(after.Open("/sys/fs/cgroup/memory.max")));
+    }
+
+    [Fact]
     public void Tmpfs_MappedImagePages_BecomeSharedWhenWritten()
     {
         (TestKernel kernel, Guest guest) = Start(null);
