@@ -27,6 +27,7 @@ internal sealed class Sandbox : IDisposable
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private bool _frozen;
+    private bool _over;
     private Action<KeptFrame[]>? _begin;
 
     public Sandbox(ControlChannel channel, string platform)
@@ -60,8 +61,10 @@ internal sealed class Sandbox : IDisposable
     public void OnProgramExited(int pid, int waitStatus)
     {
         TrySend(new ProcessExited { Pid = pid, WaitStatus = waitStatus });
-        if (pid == 1)
-            _platform.Quit();
+        if (pid != 1)
+            return;
+        _over = true;
+        _platform.Quit();
     }
 
     public void OnSavePoint() => TrySend(new SavePointReached());
@@ -204,6 +207,9 @@ internal sealed class Sandbox : IDisposable
 
     private void Serve(ControlMessage message, int[] descriptors)
     {
+        // The agent has been told of the end; a checkpoint of what is left, say, would restore to a sandbox without a program.
+        if (_over)
+            return;
         switch (message)
         {
             case ExecRequest exec when descriptors.Length == (exec.Program.Terminal is { Attached: true } ? 4 : 3):

@@ -54,13 +54,19 @@ internal sealed partial class FifoOpen : CallState
 
     internal bool IsReader => (_flags & OpenFlags.AccessMode) == OpenFlags.ReadOnly;
 
-    /// <summary>Whether its task still waits in that call.</summary>
-    internal bool IsWaiting => _granted is null && _task.State == TaskState.Blocked && ReferenceEquals(_task.CurrentCall?.State, this);
+    /// <summary>Whether its task still waits in that call; one that goes on after a checkpoint does, though it has yet to make the call again.</summary>
+    internal bool IsWaiting => _granted is null && _task.IsInCall && ReferenceEquals(_task.CurrentCall?.State, this);
 
     internal void Grant(Pipe pipe)
     {
         _granted = new FifoFile(_path, _path.Inode, pipe, _flags);
         _granted.AddReference();
+    }
+
+    public override void OnAbandoned()
+    {
+        _granted?.Release();
+        _granted = null;
     }
 
     /// <summary>The call is tried again: the descriptor when the other end has come.</summary>
@@ -73,7 +79,7 @@ internal sealed partial class FifoOpen : CallState
         }
 
         Result<int> fd = task.AddFile(_granted, closeOnExec);
-        _granted.Release();
+        OnAbandoned();
         return fd;
     }
 }

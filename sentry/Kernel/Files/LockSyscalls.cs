@@ -72,7 +72,7 @@ internal static class LockSyscalls
             ThreadGroup? next = null;
             foreach (Task other in owner.Tasks)
             {
-                if (other.IsBlocked && other.CurrentCall?.State is LockWait waiting)
+                if (other.IsInCall && other.CurrentCall?.State is LockWait waiting)
                     next = waiting.Owner;
             }
 

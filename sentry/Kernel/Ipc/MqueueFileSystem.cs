@@ -198,7 +198,7 @@ internal sealed partial class MqueueInode : Inode
     {
         foreach (Task task in FileSystem.Kernel.Tasks.Values)
         {
-            if (task.IsBlocked && task.CurrentCall?.State is MqueueWait { Receives: true } wait && ReferenceEquals(wait.Queue, this))
+            if (task.IsInCall && task.CurrentCall?.State is MqueueWait { Receives: true } wait && ReferenceEquals(wait.Queue, this))
                 return true;
         }
 

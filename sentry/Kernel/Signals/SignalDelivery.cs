@@ -437,6 +437,7 @@ public static class SignalDelivery
                 task.Thread.ReturnAndStop(value);
             else
                 task.Thread.Stop();
+            call.State?.OnAbandoned();
             task.CurrentCall = null;
             task.State = TaskState.Running;
             Resume(task);

@@ -10,6 +10,11 @@ public abstract partial class CallState
     /// <summary>A signal handler ends the call without a restart: the last chance to tell the guest how far it came (nanosleep's remainder). EINTR, or what the call
     /// fails with when it cannot be told.</summary>
     public virtual Errno OnInterrupted(Task task) => Errno.EINTR;
+
+    /// <summary>The call is over without another try (a signal handler, the task's end): what it holds is let go.</summary>
+    public virtual void OnAbandoned()
+    {
+    }
 }
 
 /// <summary>A transfer that has moved some bytes already.</summary>

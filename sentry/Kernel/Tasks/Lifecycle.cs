@@ -25,6 +25,7 @@ public static class Lifecycle
         ThreadGroup group = task.Group;
         task.ClearWaits();
         task.State = TaskState.Dead;
+        task.CurrentCall?.State?.OnAbandoned();
         task.CurrentCall = null;
         kernel.Futexes.ExitRobustList(task);
         if (task.ClearChildTid != 0 && task.Memory.Users > 1)

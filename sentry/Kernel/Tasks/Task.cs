@@ -201,6 +201,10 @@ public sealed partial class Task : IWaiter, ITimerTarget
     /// <summary>Whether the task is in a call that waits.</summary>
     public bool IsBlocked => _state == TaskState.Blocked;
 
+    /// <summary>As <see cref="IsBlocked"/>, also when a checkpoint has rewound the call and the thread has not made it again yet. To be asked by whoever looks for
+    /// tasks that wait, since threads that go on after a checkpoint come back to their calls one after the other, between the calls of others.</summary>
+    internal bool IsInCall => IsBlocked || (_state == TaskState.Running && _call is { Suspended: true });
+
     /// <summary>What ptrace(2) has made of it; null when nobody traces it.</summary>
     public TraceState? Trace
     {

@@ -78,7 +78,35 @@ int main(void)
     CHECK_EQ(read(fd, b, 10), 0);
     reap(pid);
     CHECK_EQ(unlink("fifo"), 0);
-    leave_scratch();
     ok("fifo");
+
+    // Many wait when the sandbox is saved; the last is met first, before its thread has come back to its open.
+    enum { OPENERS = 12 };
+    pid_t openers[OPENERS];
+    char names[OPENERS][8];
+    for (int i = 0; i < OPENERS; i++) {
+        snprintf(names[i], sizeof names[i], "fifo%d", i);
+        CHECK_EQ(mkfifo(names[i], 0600), 0);
+        openers[i] = fork_checked();
+        if (openers[i] == 0) {
+            int end = open(names[i], O_WRONLY);
+            CHECK(end >= 0);
+            CHECK_EQ(write(end, "x", 1), 1);
+            _exit(0);
+        }
+    }
+    sleep_ms(30);
+    maybe_save();
+    for (int i = OPENERS - 1; i >= 0; i--) {
+        int end = open(names[i], O_RDONLY);
+        CHECK(end >= 0);
+        CHECK_EQ(read(end, b, 10), 1);
+        CHECK_EQ(read(end, b, 10), 0);
+        CHECK_EQ(close(end), 0);
+        reap(openers[i]);
+        CHECK_EQ(unlink(names[i]), 0);
+    }
+    leave_scratch();
+    ok("many fifos");
     return 0;
 }

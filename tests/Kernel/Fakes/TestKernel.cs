@@ -117,6 +117,20 @@ internal sealed class TestKernel
         RunReady();
     }
 
+    /// <summary>Every task as a checkpoint leaves it, the image aside: a call that waited is to be made <see cref="Again"/>.</summary>
+    public void StopAll() => Sentry.Kernel.Checkpoint.Freezer.StopAll(Kernel);
+
+    /// <summary>A task that goes on after <see cref="StopAll"/> makes its call again; what it returned, or null while it waits.</summary>
+    public long? Again(Task task)
+    {
+        Assert.True(task.CurrentCall is { Suspended: true }, "the task was in no call");
+        task.Call.Suspended = false;
+        ThreadOf(task).State = GuestThreadState.InSyscall;
+        Try(task);
+        RunReady();
+        return ThreadOf(task).Returned;
+    }
+
     private void Try(Task task)
     {
         task.ClearWaits();

@@ -188,4 +188,31 @@ public class DirectoryCallTests : FileTestBase
         ulong buffer = Kernel.Allocate(16);
         Assert.Equal(5, Kernel.Do(other, Sysno.read, 0, buffer, 16));
     }
+
+    /// <summary>After a checkpoint the writer is there before the reader's thread has come back to its open.</summary>
+    [Fact]
+    public void Fifo_OpenedBeforeAWaitingOpenIsMadeAgain_BothAreThere()
+    {
+        Assert.Equal(0, Call(Sysno.mknod, "/fifo", S.IFIFO | 0x1B6u, 0));
+        Task other = NewProcess();
+        Assert.Null(Kernel.Call(other, Sysno.open, Kernel.PutString(other, "/fifo"), 0));
+        Kernel.StopAll();
+        int writer = Open("/fifo", WriteOnly);
+        Assert.Equal(5, Write(writer, "hello"));
+        Assert.Equal(0, Kernel.Again(other));
+        Assert.Equal(5, Kernel.Do(other, Sysno.read, 0, Kernel.Allocate(16), 16));
+    }
+
+    /// <summary>The reader was let in, but ends before its open returns: the writer is alone.</summary>
+    [Fact]
+    public void Fifo_OpenerEndsBeforeItsDescriptor_PeerHasNoReader()
+    {
+        Assert.Equal(0, Call(Sysno.mknod, "/fifo", S.IFIFO | 0x1B6u, 0));
+        Task other = NewProcess();
+        Assert.Null(Kernel.Call(other, Sysno.open, Kernel.PutString(other, "/fifo"), 0));
+        Kernel.StopAll();
+        int writer = Open("/fifo", WriteOnly);
+        Lifecycle.KillGroup(other.Group, Signal.SIGKILL);
+        Assert.Equal(Fail(Errno.EPIPE), Write(writer, "hello"));
+    }
 }
