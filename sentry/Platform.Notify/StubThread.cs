@@ -126,7 +126,7 @@ internal sealed class StubThread : IGuestThread
 
     public Errno Flush()
     {
-        if (State != GuestThreadState.Stopped)
+        if (State is not (GuestThreadState.Stopped or GuestThreadState.InSyscall) || (State == GuestThreadState.InSyscall && !_virtualCall && !MakeCallVirtual()))
             return Errno.ESRCH;
         Errno error = _batch.Build(Reception.Listener, ReportId);
         if (error != Errno.None || !_batch.HasMore)

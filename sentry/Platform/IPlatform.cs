@@ -144,7 +144,7 @@ public interface IGuestThread
     /// refuses one, <see cref="Flush"/> returns the errno, or, without a Flush, <see cref="IPlatformEvents.OnLost"/> is raised.</summary>
     void Queue(in MemoryOperation operation);
 
-    /// <summary>Synchronous: makes the queued changes now. The thread is Stopped.</summary>
+    /// <summary>Synchronous: makes the queued changes now. The thread is InSyscall or Stopped, and stays so.</summary>
     Errno Flush();
 
     /// <summary>InSyscall → Running: the call returns <paramref name="value"/> (-errno for an error). Never blocks.</summary>

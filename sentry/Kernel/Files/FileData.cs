@@ -359,6 +359,9 @@ public sealed partial class FileData : IAfterLoad
 
     // ---- mapping -------------------------------------------------------------------------------------------------
 
+    /// <summary>Whether someone has mapped it, and may still.</summary>
+    internal bool IsMapped => _mapped;
+
     /// <summary>As <see cref="FileObject.GetHostExtents"/>. <paramref name="coherent"/>: the mapping sees later writes, so everything
     /// is made pages of the arena first; otherwise lower and image pieces are given as they are.</summary>
     internal Errno GetHostExtents(ulong offset, ulong length, bool coherent, bool shared, List<HostExtent> extents)

@@ -75,13 +75,17 @@ public partial class MemoryFile : Inode
     {
         if ((length < Size && (_seals & FileSeals.Shrink) != 0) || (length > Size && (_seals & FileSeals.Grow) != 0))
             return Errno.EPERM;
+        bool cuts = length < Size;
         Errno error = PrepareChange();
         if (error == Errno.None)
             error = Data.Truncate(length);
         Settle();
-        if (error == Errno.None)
-            TouchModified();
-        return error;
+        if (error != Errno.None)
+            return error;
+        TouchModified();
+        if (cuts && Data.IsMapped)
+            CutMappings.Apply(FileSystem.Kernel, this, length);
+        return Errno.None;
     }
 
     public override Errno SetAttributes(in AttributeChange change)

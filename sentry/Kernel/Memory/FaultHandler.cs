@@ -24,6 +24,9 @@ internal static class FaultHandler
         // The page was inaccessible because the file ended before it; once only, or a fault that stays would loop.
         if (fault.Code != SignalCode.SEGV_ACCERR)
             return false;
+        // Another thread that came first may have had it mapped meanwhile, and have a private copy there that is not to be lost.
+        if (task.Memory.Space.TryRead32(page, out _))
+            return true;
         return Mappings.MapOnHost(task.Thread, area, page, Mappings.PageSize) == Errno.None && task.Thread.Flush() == Errno.None;
     }
 

@@ -126,10 +126,14 @@ public static class Mappings
         }
 
         (int index, int count) = memory.Areas.Isolate(start, end);
-        for (int i = index; i < index + count; i++)
-            memory.Areas[i].Protection = protection;
-        memory.Areas.MergeAround(start, end);
         on.Queue(MemoryOperation.Protect(start, length, protection));
+        for (int i = index; i < index + count; i++)
+        {
+            memory.Areas[i].Protection = protection;
+            CutMappings.CloseBehindEnd(on, memory.Areas[i]);
+        }
+
+        memory.Areas.MergeAround(start, end);
         return Errno.None;
     }
 
