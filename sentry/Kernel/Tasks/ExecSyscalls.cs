@@ -253,6 +253,7 @@ public static class ExecSyscalls
         }
 
         group.Actions.ResetForExec();
+        group.ExitSignal = Signal.SIGCHLD;
         task.Signals.ResetForExec();
         group.Executable = program.Path;
         group.HasExecuted = true;

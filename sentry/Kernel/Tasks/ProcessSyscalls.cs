@@ -3,8 +3,8 @@ namespace Sentry.Kernel.Tasks;
 /// <summary>System calls: exit, exit_group, wait4, waitid, set_tid_address, arch_prctl and others about processes as such.</summary>
 internal static class ProcessSyscalls
 {
-    private const int WNoHang = 1, WStopped = 2, WExited = 4, WContinued = 8, WNoWait = 0x01000000, WNoThread = 0x20000000, WAll = 0x40000000;
-    private const uint WClone = 0x80000000;
+    private const int WNoHang = 1, WStopped = 2, WExited = 4, WContinued = 8, WNoWait = 0x01000000, WNoThread = 0x20000000, WAll = 0x40000000,
+        WCloned = int.MinValue;
 
     internal static SyscallResult Exit(Task task, in SyscallArgs args)
     {
@@ -68,11 +68,11 @@ internal static class ProcessSyscalls
     internal static SyscallResult Wait4(Task task, in SyscallArgs args)
     {
         int pid = args.I0, options = args.I2;
-        if ((options & ~(WNoHang | WStopped | WContinued | WNoThread | WAll | unchecked((int)WClone))) != 0)
+        if ((options & ~(WNoHang | WStopped | WContinued | WNoThread | WAll | WCloned)) != 0)
             return Errno.EINVAL;
         if (pid == int.MinValue)
             return Errno.ESRCH;
-        Result<WaitOutcome> outcome = WaitForChild(task, (c, id) => Matches(task, c, id, pid), WExited | (options & (WStopped | WContinued)), consume: true);
+        Result<WaitOutcome> outcome = WaitForChild(task, (c, id) => Matches(task, c, id, pid), WExited | (options & (WStopped | WContinued | WAll | WCloned)), consume: true);
         if (outcome.IsError)
             return outcome.Error;
         if (outcome.Value.Pid == 0)
@@ -88,7 +88,7 @@ internal static class ProcessSyscalls
     {
         const int all = 0, byPid = 1, byGroup = 2, byPidfd = 3;
         int type = args.I0, id = args.I1, options = args.I3;
-        if ((options & ~(WNoHang | WStopped | WExited | WContinued | WNoWait | WNoThread | WAll | unchecked((int)WClone))) != 0 || (options & (WStopped | WExited | WContinued)) == 0)
+        if ((options & ~(WNoHang | WStopped | WExited | WContinued | WNoWait | WNoThread | WAll | WCloned)) != 0 || (options & (WStopped | WExited | WContinued)) == 0)
             return Errno.EINVAL;
         ThreadGroup? wanted = null;
         bool nonBlocking = false;
@@ -109,7 +109,7 @@ internal static class ProcessSyscalls
         }
 
         int pid = type == all ? -1 : type == byPid ? id : -id;
-        Result<WaitOutcome> outcome = WaitForChild(task, (c, found) => wanted is null ? Matches(task, c, found, pid) : ReferenceEquals(c, wanted), options & (WStopped | WExited | WContinued), consume: (options & WNoWait) == 0);
+        Result<WaitOutcome> outcome = WaitForChild(task, (c, found) => wanted is null ? Matches(task, c, found, pid) : ReferenceEquals(c, wanted), options & (WStopped | WExited | WContinued | WAll | WCloned), consume: (options & WNoWait) == 0);
         if (outcome.IsError)
             return outcome.Error;
         byte[] info = new byte[128];
@@ -168,7 +168,7 @@ internal static class ProcessSyscalls
             return traced;
         foreach (ThreadGroup child in task.Group.Children)
         {
-            if (!matches(child, child.Pid))
+            if (!IsWaitedFor(child, what) || !matches(child, child.Pid))
                 continue;
             any = true;
             if (child.TracedBy is { } tracer && !ReferenceEquals(tracer, task.Group))
@@ -204,6 +204,10 @@ internal static class ProcessSyscalls
 
         return any ? default(WaitOutcome) : Errno.ECHILD;
     }
+
+    /// <summary>Children whose end raises another signal than SIGCHLD, or none, are waited for with __WCLONE alone, others without it; with __WALL all are
+    /// (wait(2), "Linux notes").</summary>
+    private static bool IsWaitedFor(ThreadGroup child, int options) => (options & WAll) != 0 || (child.ExitSignal != Signal.SIGCHLD) == ((options & WCloned) != 0);
 
     /// <summary>Stops and ends of tracees, threads among them, whatever the options ask for (ptrace(2), "Death under ptrace").</summary>
     private static WaitOutcome? WaitForTracee(Task task, Func<ThreadGroup, int, bool> matches, int what, bool consume, ref bool any)

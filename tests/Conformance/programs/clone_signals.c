@@ -28,7 +28,11 @@ int main(void)
     if (child == 0)
         _exit(3);
     int status;
+    CHECK_ERRNO(waitpid(child, &status, 0), ECHILD);
     maybe_save();
+    CHECK_ERRNO(waitpid(-1, &status, WNOHANG), ECHILD);
+    siginfo_t info;
+    CHECK_ERRNO(waitid(P_ALL, 0, &info, WEXITED), ECHILD);
     while (waitpid(child, &status, __WALL) != child)
         CHECK_EQ(errno, EINTR);
     CHECK_EQ(WEXITSTATUS(status), 3);
@@ -54,5 +58,35 @@ int main(void)
         sum += WEXITSTATUS(status);
     }
     printf("ends %d: USR1 %d, USR2 %d, CHLD %d\n", sum, got[SIGUSR1] > 0, got[SIGUSR2], got[SIGCHLD]);
+
+    // Who is waited for how: one without a signal is waited for with __WCLONE, and like any other once it has executed a program.
+    pid_t silent = clone_with(0), plain = clone_with(SIGCHLD);
+    if (silent == 0 || plain == 0)
+        _exit(6);
+    maybe_save();
+    while ((child = waitpid(-1, &status, __WCLONE)) < 0)
+        CHECK_EQ(errno, EINTR);
+    CHECK_EQ(child, silent);
+    CHECK_ERRNO(waitpid(plain, &status, __WCLONE), ECHILD);
+    while ((child = waitpid(-1, &status, 0)) < 0)
+        CHECK_EQ(errno, EINTR);
+    CHECK_EQ(child, plain);
+    int gate[2];
+    CHECK_EQ(pipe(gate), 0);
+    child = clone_with(SIGUSR2);
+    if (child == 0) {
+        dup2(gate[1], 1);
+        execl("/bin/sh", "sh", "-c", "echo up; exec sleep 60", (char *)NULL);
+        _exit(1);
+    }
+    char text[4];
+    CHECK_EQ(read(gate[0], text, 3), 3);
+    maybe_save();
+    CHECK_EQ(waitpid(child, &status, WNOHANG), 0);
+    CHECK_ERRNO(waitpid(child, &status, WNOHANG | __WCLONE), ECHILD);
+    CHECK_EQ(kill(child, SIGKILL), 0);
+    while (waitpid(child, &status, 0) != child)
+        CHECK_EQ(errno, EINTR);
+    printf("waited for by their signals\n");
     return 0;
 }
