@@ -118,8 +118,8 @@ public static class SignalDelivery
             SendToProcess(task.Group, SignalInfo.Kernel(task.ParentDeathSignal));
     }
 
-    /// <summary>A process whose exit leaves process groups of its children orphaned: stopped ones get SIGHUP and SIGCONT (setpgid(2)).
-    /// Called when its children have been given to their new parent.</summary>
+    /// <summary>A process has ended that tied process groups to the rest of their session: if they are orphaned by it and have stopped members, they get
+    /// SIGHUP and SIGCONT (setpgid(2)). Called when its children have been given to their new parent.</summary>
     public static void HangUpOrphans(GuestKernel kernel, int session, IEnumerable<int> processGroups)
     {
         foreach (int processGroup in processGroups)

@@ -77,7 +77,7 @@ public static class Lifecycle
         TraceStops.OnTracerEnded(group);
         if (group.IsReaper && !group.PidNamespace.IsFirst)
             EndNamespace(group);
-        int[] families = [.. group.Children.Select(static c => c.ProcessGroup).Append(group.ProcessGroup).Distinct()];
+        int[] families = TiedBy(group);
         foreach (ThreadGroup child in group.Children.ToArray())
             Reparent(child, kernel);
         group.Children.Clear();
@@ -102,6 +102,16 @@ public static class Lifecycle
         }
 
         TellParent(group);
+    }
+
+    /// <summary>The process groups that a process ties to the rest of its session: as a member with a parent outside, and as the parent outside of members.
+    /// Others cannot be orphaned by its end, or are so already.</summary>
+    private static int[] TiedBy(ThreadGroup group)
+    {
+        IEnumerable<int> groups = group.Children.Where(c => c.Session == group.Session && c.ProcessGroup != group.ProcessGroup).Select(static c => c.ProcessGroup);
+        if (group.Parent is { } parent && parent.Session == group.Session && parent.ProcessGroup != group.ProcessGroup)
+            groups = groups.Append(group.ProcessGroup);
+        return [.. groups.Distinct()];
     }
 
     /// <summary>Process 1 of a namespace has ended: so do all others in it, and it can have no more (pid_namespaces(7)).</summary>
