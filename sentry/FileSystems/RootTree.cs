@@ -128,7 +128,7 @@ public static class RootTree
         FileSystemTypes.Register("mqueue", static r => Mqueues.GetRoot(r.Kernel, r.Task.Ipc));
         FileSystemTypes.Register("devpts", PtsFileSystem.Make, inUserNamespaces: true);
         FileSystemTypes.Register("proc", static r => new ProcFileSystem(r.Kernel, r.Task.PidNamespace).Root);
-        FileSystemTypes.Register("sysfs", static r => new SysFileSystem(r.Kernel).Root);
+        FileSystemTypes.Register("sysfs", SysFileSystem.Mount);
     }
 
     private static void Attach(MountNamespace mounts, string name, Dentry root, MountFlags flags) =>

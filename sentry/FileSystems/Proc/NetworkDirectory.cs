@@ -2,7 +2,7 @@ using Sentry.Kernel.Sockets.Tables;
 
 namespace Sentry.FileSystems.Proc;
 
-/// <summary>/proc/PID/net: the network as tables (proc(5)).</summary>
+/// <summary>/proc/PID/net: the network that the process is in, as tables (proc(5)).</summary>
 [Savable("proc-network")]
 internal sealed partial class NetworkDirectory : SyntheticDirectory
 {
@@ -10,9 +10,13 @@ internal sealed partial class NetworkDirectory : SyntheticDirectory
 
     private const string InterfaceCountersName = "dev_snmp6", StatisticsName = "stat";
 
-    internal NetworkDirectory(ProcFileSystem fileSystem, ulong number)
+    [Saved(1)] private NetworkNamespace? _network;
+
+    /// <param name="network">Null for that of whoever reads.</param>
+    internal NetworkDirectory(ProcFileSystem fileSystem, ulong number, NetworkNamespace? network)
         : base(fileSystem, number, 0x16D, 0, 0)
     {
+        _network = network;
         LinkCount = 4;
     }
 
@@ -22,13 +26,13 @@ internal sealed partial class NetworkDirectory : SyntheticDirectory
         for (int i = 0; i < NetworkTables.Names.Count; i++)
         {
             if (NetworkTables.Names[i] == name)
-                return new NetworkFile(fileSystem, Number + FirstFile + (ulong)i, name);
+                return new NetworkFile(fileSystem, Number + FirstFile + (ulong)i, name, _network);
         }
 
         return name switch
         {
-            InterfaceCountersName => new InterfaceCountersDirectory(fileSystem, Number + InterfaceCounters),
-            StatisticsName => new StaticDirectory(fileSystem).Add("rt_cache", new NetworkFile(fileSystem, Number + FirstFile - 3, NetworkFile.RouteCacheStatistics)),
+            InterfaceCountersName => new InterfaceCountersDirectory(fileSystem, Number + InterfaceCounters, _network),
+            StatisticsName => new StaticDirectory(fileSystem).Add("rt_cache", new NetworkFile(fileSystem, Number + FirstFile - 3, NetworkFile.RouteCacheStatistics, _network)),
             _ => Errno.ENOENT,
         };
     }
@@ -52,7 +56,7 @@ internal sealed partial class NetworkDirectory : SyntheticDirectory
 }
 
 /// <summary>One table of <see cref="NetworkDirectory"/>.</summary>
-[Savable("proc-network-file", Version = 2)]
+[Savable("proc-network-file", Version = 3)]
 internal sealed partial class NetworkFile : SyntheticInode
 {
     internal const string RouteCacheStatistics = "stat/rt_cache";
@@ -62,20 +66,26 @@ internal sealed partial class NetworkFile : SyntheticInode
 
     [Saved(1)] private int _table;
     [Saved(2, Since = 2)] private string? _name;
+    [Saved(3, Since = 3)] private NetworkNamespace? _network;
 
-    internal NetworkFile(ProcFileSystem fileSystem, ulong number, string name)
+    internal NetworkFile(ProcFileSystem fileSystem, ulong number, string name, NetworkNamespace? network)
         : base(fileSystem, number, 0x124)
     {
+        _network = network;
         _name = name;
     }
 
-    partial void OnMigrate(int fromVersion) => _name = (uint)_table < (uint)NamesOfVersion1.Length ? NamesOfVersion1[_table] : null;
+    partial void OnMigrate(int fromVersion)
+    {
+        if (fromVersion < 2)
+            _name = (uint)_table < (uint)NamesOfVersion1.Length ? NamesOfVersion1[_table] : null;
+    }
 
     public override Result<string> Generate(Task? caller)
     {
         if (_name == RouteCacheStatistics)
             return "entries  in_hit   in_slow_tot in_slow_mc in_no_route in_brd   in_martian_dst in_martian_src out_hit  out_slow_tot out_slow_mc gc_total gc_ignored gc_goal_miss gc_dst_overflow in_hlist_search out_hlist_search\n";
-        return _name is not null && NetworkTables.Generate(caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.EIO;
+        return _name is not null && NetworkTables.Generate(_network ?? caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.EIO;
     }
 }
 
@@ -83,17 +93,21 @@ internal sealed partial class NetworkFile : SyntheticInode
 [Savable("proc-network-interfaces")]
 internal sealed partial class InterfaceCountersDirectory : SyntheticDirectory
 {
-    internal InterfaceCountersDirectory(ProcFileSystem fileSystem, ulong number)
+    [Saved(1)] private NetworkNamespace? _network;
+
+    internal InterfaceCountersDirectory(ProcFileSystem fileSystem, ulong number, NetworkNamespace? network)
         : base(fileSystem, number, 0x16D, 0, 0)
     {
+        _network = network;
     }
 
-    public override Result<Inode> Lookup(string name) =>
-        FileSystem.Kernel.Network.Stack.FindInterface(name) is null ? Errno.ENOENT : new InterfaceCountersFile((ProcFileSystem)FileSystem, name);
+    public override Result<Inode> Lookup(string name) => (_network ?? FileSystem.Kernel.Network).Stack.FindInterface(name) is null
+        ? Errno.ENOENT
+        : new InterfaceCountersFile((ProcFileSystem)FileSystem, name, _network);
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        foreach (Netstack.Stack.NetworkInterface link in (caller?.Network ?? FileSystem.Kernel.Network).Stack.Interfaces)
+        foreach (Netstack.Stack.NetworkInterface link in (_network ?? caller?.Network ?? FileSystem.Kernel.Network).Stack.Interfaces)
         {
             if (link.Index + 1 >= position && !reader.Add(link.Name, Number + ((ulong)link.Index << 16), S.IFREG, link.Index + 2))
                 break;
@@ -108,12 +122,14 @@ internal sealed partial class InterfaceCountersDirectory : SyntheticDirectory
 internal sealed partial class InterfaceCountersFile : SyntheticInode
 {
     [Saved(1)] private string _name;
+    [Saved(2)] private NetworkNamespace? _network;
 
-    internal InterfaceCountersFile(ProcFileSystem fileSystem, string name)
+    internal InterfaceCountersFile(ProcFileSystem fileSystem, string name, NetworkNamespace? network)
         : base(fileSystem, 0x124)
     {
         _name = name;
+        _network = network;
     }
 
-    public override Result<string> Generate(Task? caller) => NetworkTables.GenerateOfInterface(caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.ENOENT;
+    public override Result<string> Generate(Task? caller) => NetworkTables.GenerateOfInterface(_network ?? caller?.Network ?? FileSystem.Kernel.Network, _name) is { } text ? text : Errno.ENOENT;
 }

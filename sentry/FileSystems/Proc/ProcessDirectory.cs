@@ -19,7 +19,7 @@ internal sealed partial class ProcessDirectory : SyntheticDirectory, IProcessFil
         new("mem", S.IFREG, static (d, n) => new ProcessMemoryInode(d.Proc, n, d._group, d._task)),
         File("mountinfo", 0x124), File("mounts", 0x124),
         File("mountstats", 0x100, EntryScope.Process),
-        new("net", S.IFDIR, static (d, n) => new NetworkDirectory(d.Proc, n)),
+        new("net", S.IFDIR, static (d, n) => new NetworkDirectory(d.Proc, n, Processes.TaskOf(d._group, d._task)?.Network)),
         new("ns", S.IFDIR, static (d, n) => new NamespaceDirectory(d.Proc, n, d._group, d._task)),
         File("oom_adj", 0x1A4), File("oom_score", 0x124), File("oom_score_adj", 0x1A4), File("personality", 0x100),
         new("root", S.IFLNK, static (d, n) => new ProcessLink(d.Proc, n, d._group, d._task, ProcessLinkKind.Root)),

@@ -23,7 +23,7 @@ internal sealed partial class NetworkClassDirectory : SyntheticDirectory
 
     public override Result<Inode> Lookup(string name)
     {
-        foreach ((string each, int index) in LinkFiles.Links(FileSystem.Kernel.Network))
+        foreach ((string each, int index) in LinkFiles.Links(((SysFileSystem)FileSystem).Network))
         {
             if (each == name)
                 return new SysLink((SysFileSystem)FileSystem, NetworkNumbers.Of(index, 1), "../../devices/virtual/net/" + name);
@@ -34,7 +34,7 @@ internal sealed partial class NetworkClassDirectory : SyntheticDirectory
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        foreach ((string name, int index) in LinkFiles.Links(FileSystem.Kernel.Network))
+        foreach ((string name, int index) in LinkFiles.Links(((SysFileSystem)FileSystem).Network))
         {
             if (index + 1 >= position && !reader.Add(name, NetworkNumbers.Of(index, 1), S.IFLNK, index + 2))
                 break;
@@ -55,7 +55,7 @@ internal sealed partial class NetworkDevicesDirectory : SyntheticDirectory
 
     public override Result<Inode> Lookup(string name)
     {
-        foreach ((string each, int index) in LinkFiles.Links(FileSystem.Kernel.Network))
+        foreach ((string each, int index) in LinkFiles.Links(((SysFileSystem)FileSystem).Network))
         {
             if (each == name)
                 return new InterfaceDirectory((SysFileSystem)FileSystem, index, "");
@@ -66,7 +66,7 @@ internal sealed partial class NetworkDevicesDirectory : SyntheticDirectory
 
     public override Errno ReadDirectory(Task? caller, long position, IDirectoryReader reader)
     {
-        foreach ((string name, int index) in LinkFiles.Links(FileSystem.Kernel.Network))
+        foreach ((string name, int index) in LinkFiles.Links(((SysFileSystem)FileSystem).Network))
         {
             if (index + 1 >= position && !reader.Add(name, NetworkNumbers.Of(index, 2), S.IFDIR, index + 2))
                 break;
@@ -93,7 +93,7 @@ internal sealed partial class InterfaceDirectory : SyntheticDirectory
         _prefix = prefix;
     }
 
-    private bool IsThere => FileSystem.Kernel.Network.Stack.FindInterface(_index) is not null;
+    private bool IsThere => ((SysFileSystem)FileSystem).Network.Stack.FindInterface(_index) is not null;
 
     public override Result<Inode> Lookup(string name)
     {
@@ -184,13 +184,14 @@ internal sealed partial class InterfaceFile : SyntheticInode
 
     public override long Size => 4096;
 
-    public override Result<string> Generate(Task? caller) => LinkFiles.Read(FileSystem.Kernel.Network, _index, _path);
+    public override Result<string> Generate(Task? caller) => LinkFiles.Read(((SysFileSystem)FileSystem).Network, _index, _path);
 
     public override Result<long> Accept(Task caller, string text, long offset)
     {
-        if (!caller.Credentials.Has(Capability.CAP_NET_ADMIN))
+        NetworkNamespace network = ((SysFileSystem)FileSystem).Network;
+        if (!caller.Credentials.HasIn(network.Owner, Capability.CAP_NET_ADMIN))
             return Errno.EPERM;
-        Errno error = LinkFiles.Write(FileSystem.Kernel.Network, _index, _path, text);
+        Errno error = LinkFiles.Write(network, _index, _path, text);
         return error == Errno.None ? text.Length : error;
     }
 }

@@ -7,10 +7,13 @@ namespace Sentry.FileSystems.Sys;
 public sealed partial class SysFileSystem : FileSystem
 {
     [Saved(1)] private Dentry _root;
+    [Saved(2)] private NetworkNamespace? _network;
 
-    public SysFileSystem(GuestKernel kernel)
+    /// <param name="network">Whose interfaces it shows: of who mounts it; null for the sandbox's first.</param>
+    public SysFileSystem(GuestKernel kernel, NetworkNamespace? network = null)
         : base(kernel, "sysfs")
     {
+        _network = network;
         StaticDirectory root = new(this);
         foreach (string name in (string[])["block", "bus", "dev", "firmware", "hypervisor", "power"])
             root.Add(name, new StaticDirectory(this));
@@ -29,6 +32,13 @@ public sealed partial class SysFileSystem : FileSystem
     }
 
     public Dentry Root => _root;
+
+    internal NetworkNamespace Network => _network ?? Kernel.Network;
+
+    /// <summary>Whoever may administer the network it shows may mount it (namespaces of their own included).</summary>
+    internal static Result<Dentry> Mount(FileSystemRequest request) => request.Task.HasOverNetwork(Capability.CAP_SYS_ADMIN)
+        ? new SysFileSystem(request.Kernel, request.Task.Network).Root
+        : Errno.EPERM;
 
     public override string TypeName => "sysfs";
 

@@ -256,4 +256,28 @@ public sealed class ProcFileSystemTests
             return true;
         }
     }
+
+    /// <summary>/proc/PID/net and sysfs show a network each: of the process, and of who mounted it.</summary>
+    [Fact]
+    public void Network_ReadFromAnotherNamespace_ShowsThatOfTheProcess()
+    {
+        Task other = _kernel.NewProcess();
+        other.Fs = new FsContext(_kernel.Kernel.Mounts.Root);
+        other.Credentials = _task.Credentials;
+        const ulong newNetwork = 0x40000000;
+        Assert.Equal(0, _kernel.Do(other, Sysno.unshare, newNetwork));
+        other.Network.Stack.AddInterface("dummy7", Netstack.Stack.InterfaceKind.Ethernet, default, 1500);
+        string pid = $"{_task.Group.Pid}", otherPid = $"{other.Group.Pid}";
+        Assert.DoesNotContain("dummy7", Read("/proc/self/net/dev"), StringComparison.Ordinal);
+        Assert.Contains("dummy7", Read("/proc/self/net/dev", other), StringComparison.Ordinal);
+        Assert.Contains("dummy7", Read($"/proc/{otherPid}/net/dev"), StringComparison.Ordinal);
+        Assert.DoesNotContain("dummy7", Read($"/proc/{pid}/net/dev", other), StringComparison.Ordinal);
+        Assert.NotEqual("", Read($"/proc/{otherPid}/net/dev_snmp6/dummy7"));
+
+        var sys = new SysFileSystem(_kernel.Kernel, other.Network);
+        Mount("othersys", sys, sys.Root);
+        Assert.Equal("1500\n", Read("/othersys/class/net/dummy7/mtu"));
+        Assert.Equal("65536\n", Read("/sys/class/net/lo/mtu", other));
+        Assert.Equal(-(long)Errno.ENOENT, _kernel.Do(other, Sysno.open, _kernel.PutString(other, "/sys/class/net/dummy7"), 0));
+    }
 }
