@@ -17,8 +17,10 @@ public sealed class ImageCache
     private const int MaxTries = 10_000;
     private const string Building = ".new-";
     private const string Leaving = ".gone-";
+    private const string Partial = ".part-";
     private const UnixFileMode PrivateFolder = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private static readonly TimeSpan AbandonedAfter = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan PartialAfter = TimeSpan.FromDays(1);
     private static readonly string BootId = ReadBootId();
 
     private readonly string _folder;
@@ -60,9 +62,10 @@ public sealed class ImageCache
         }
     }
 
-    /// <summary>The cached image, made from the store first when missing.</summary>
+    /// <summary>The cached image, made from the store first when missing. What was fetched before the store failed is kept for a day, and the next
+    /// call goes on from there.</summary>
     /// <exception cref="InvalidImageException">The image in the store is damaged; nothing is left in the cache.</exception>
-    public async Task<CachedImage> GetAsync(ImageReader reader, CancellationToken cancellationToken = default)
+    public async Task<CachedImage> GetAsync(ImageReader reader, Transfer? transfer = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(reader);
         if (TryOpen(reader.ManifestId) is { } cached)
@@ -72,7 +75,7 @@ public sealed class ImageCache
         await _materializing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            return TryOpen(reader.ManifestId) ?? await MaterializeAsync(reader, cancellationToken).ConfigureAwait(false);
+            return TryOpen(reader.ManifestId) ?? await MaterializeAsync(reader, transfer, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -146,19 +149,49 @@ public sealed class ImageCache
         }
     }
 
-    private async Task<CachedImage> MaterializeAsync(ImageReader reader, CancellationToken cancellationToken)
+    private async Task<CachedImage> MaterializeAsync(ImageReader reader, Transfer? transfer, CancellationToken cancellationToken)
     {
         try
         {
-            Evict(reader.DataBytes);
-            using ScratchFolder scratch = CreateScratchFolder();
-            await reader.MaterializeAsync(
-                Path.Combine(scratch.Path, CachedImage.StateName), Path.Combine(scratch.Path, CachedImage.MemoryName), cancellationToken).ConfigureAwait(false);
+            Evict(reader.DataBytes, except: Partial + reader.ManifestId);
+            using ScratchFolder scratch = OpenPartial(reader.ManifestId);
+            string state = Path.Combine(scratch.Path, CachedImage.StateName);
+            string memory = Path.Combine(scratch.Path, CachedImage.MemoryName);
+            try
+            {
+                using FetchJournal journal = FetchJournal.Open(scratch.Path, BootId, [(state, reader.StateLength), (memory, reader.MemoryLength)]);
+                await reader.MaterializeAsync(state, memory, journal, transfer, cancellationToken).ConfigureAwait(false);
+            }
+            catch (StoreException e) when (e.Error == StoreError.Unreachable)
+            {
+                scratch.Keep();
+                throw new StoreException(StoreError.Unreachable, $"{e.Message}; what was fetched is kept: the same command, given again within a day, fetches only the rest", e);
+            }
+            catch (OperationCanceledException)
+            {
+                scratch.Keep();
+                throw;
+            }
+
+            File.Delete(Path.Combine(scratch.Path, FetchJournal.Name));
             return Admit(scratch, FolderOf(reader.ManifestId), reader.DataBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw LocalFiles.Translate(e, _folder);
+        }
+    }
+
+    /// <summary>The folder where an image is put together: that of an attempt that was stopped, unless another process is at it.</summary>
+    private ScratchFolder OpenPartial(string manifestId)
+    {
+        try
+        {
+            return new ScratchFolder(Path.Combine(_folder, Partial + manifestId));
+        }
+        catch (IOException e) when (e.HResult == WouldBlock)
+        {
+            return CreateScratchFolder();
         }
     }
 
@@ -226,7 +259,7 @@ public sealed class ImageCache
         return gone;
     }
 
-    private void Evict(long needed)
+    private void Evict(long needed, string? except = null)
     {
         List<string> gone = [];
         using (LockAll())
@@ -237,6 +270,12 @@ public sealed class ImageCache
                 string marker = Path.Combine(folder, Marker);
                 long size = File.Exists(marker) ? EntryMarker.TryDecode(File.ReadAllText(marker))?.DataBytes ?? 0 : 0;
                 entries.Add((folder, File.GetLastWriteTimeUtc(Path.Combine(folder, LockName)), size));
+            }
+
+            foreach (string folder in Directory.EnumerateDirectories(_folder, Partial + "*").Where(f => Path.GetFileName(f) != except))
+            {
+                string memory = Path.Combine(folder, CachedImage.MemoryName);
+                entries.Add((folder, Directory.GetLastWriteTimeUtc(folder), File.Exists(memory) ? BaseTree.AllocatedBytes(memory) : 0));
             }
 
             long total = needed + entries.Sum(e => e.Size);
@@ -263,8 +302,9 @@ public sealed class ImageCache
             string name = Path.GetFileName(folder);
             try
             {
-                bool old = DateTime.UtcNow - Directory.GetLastWriteTimeUtc(folder) > AbandonedAfter;
-                if (name.StartsWith(Leaving, StringComparison.Ordinal) || (name.StartsWith(Building, StringComparison.Ordinal) && old && !IsLocked(folder)))
+                TimeSpan age = DateTime.UtcNow - Directory.GetLastWriteTimeUtc(folder);
+                bool abandoned = (name.StartsWith(Building, StringComparison.Ordinal) && age > AbandonedAfter) || (name.StartsWith(Partial, StringComparison.Ordinal) && age > PartialAfter);
+                if (name.StartsWith(Leaving, StringComparison.Ordinal) || (abandoned && !IsLocked(folder)))
                     Directory.Delete(folder, recursive: true);
             }
             catch (IOException)

@@ -15,8 +15,9 @@ internal static class ImageFormat
     /// <summary>No reader allocates more for a chunk, whatever a manifest says.</summary>
     internal const int MaxChunkSize = 4 << 20;
 
-    /// <summary>A pack is sealed when the next frame would make it longer.</summary>
-    internal const int PackSize = 32 << 20;
+    /// <summary>A pack is sealed when the next frame would make it longer. It is what an upload that is cut off loses at most, for each of those
+    /// under way, and large enough for requests to cost little beside their bytes.</summary>
+    internal const int PackSize = 8 << 20;
 
     internal const long MaxPackSize = 1L << 30;
 

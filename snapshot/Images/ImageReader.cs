@@ -11,6 +11,7 @@ public sealed class ImageReader
 {
     private const int Transfers = 6;
     private const int MaxFetch = 4 << 20;
+    private const int Attempts = 3;
 
     private readonly IObjectStore _store;
     private readonly Manifest _manifest;
@@ -44,22 +45,32 @@ public sealed class ImageReader
         SnapshotRef reference = await ReadRefAsync(store, name, cancellationToken).ConfigureAwait(false);
         string what = $"snapshot {name}";
         byte[] bytes = new byte[reference.ManifestLength];
-        int length = await GetAsync(store, ImageFormat.ManifestPrefix + reference.ManifestId, 0, bytes, what, cancellationToken).ConfigureAwait(false);
-        if (length != bytes.Length || Manifest.IdOf(bytes) != reference.ManifestId)
-            throw Manifest.Damaged(what, "its manifest is cut short or altered");
+        for (int attempt = 1; ; attempt++)
+        {
+            int length = await GetAllAsync(store, ImageFormat.ManifestPrefix + reference.ManifestId, 0, bytes, what, cancellationToken).ConfigureAwait(false);
+            if (length == bytes.Length && Manifest.IdOf(bytes) == reference.ManifestId)
+                break;
+            if (attempt == Attempts)
+                throw Manifest.Damaged(what, "its manifest is cut short or altered");
+        }
+
         _ = Zstd.Version;
         return new ImageReader(store, Manifest.Decode(bytes, what), reference.ManifestId);
     }
 
     /// <summary>Writes the state and memory files (sparse, of exact length), every chunk checked before it is written. On failure what was
     /// written is of no use; <see cref="ImageCache.GetAsync"/> never shows it to anybody.</summary>
-    public async Task MaterializeAsync(string stateFile, string memoryFile, CancellationToken cancellationToken = default)
+    public Task MaterializeAsync(string stateFile, string memoryFile, CancellationToken cancellationToken = default) =>
+        MaterializeAsync(stateFile, memoryFile, null, null, cancellationToken);
+
+    /// <summary>The same, with what the journal has already left out.</summary>
+    internal async Task MaterializeAsync(string stateFile, string memoryFile, FetchJournal? journal, Transfer? transfer, CancellationToken cancellationToken)
     {
         try
         {
-            using SafeFileHandle state = Create(stateFile, StateLength);
-            using SafeFileHandle memory = Create(memoryFile, MemoryLength);
-            await ReadChunksAsync((chunk, content) => WriteSparse(chunk.File == ImageFile.State ? state : memory, chunk.Offset, content), cancellationToken).ConfigureAwait(false);
+            using SafeFileHandle state = journal is null ? Create(stateFile, StateLength) : OpenExisting(stateFile);
+            using SafeFileHandle memory = journal is null ? Create(memoryFile, MemoryLength) : OpenExisting(memoryFile);
+            await ReadChunksAsync((chunk, content) => WriteSparse(chunk.File == ImageFile.State ? state : memory, chunk.Offset, content), journal, transfer, cancellationToken).ConfigureAwait(false);
         }
         catch (IOException e)
         {
@@ -68,27 +79,47 @@ public sealed class ImageReader
     }
 
     /// <summary>Reads and checks every chunk.</summary>
-    public Task VerifyAsync(CancellationToken cancellationToken = default) => ReadChunksAsync((_, _) => { }, cancellationToken);
+    public Task VerifyAsync(Transfer? transfer = null, CancellationToken cancellationToken = default) => ReadChunksAsync((_, _) => { }, null, transfer, cancellationToken);
 
     internal static async Task<SnapshotRef> ReadRefAsync(IObjectStore store, string name, CancellationToken cancellationToken)
     {
         // One byte more than a reference may have, so that a longer one is seen.
         byte[] bytes = new byte[ImageFormat.MaxRefSize + 1];
-        int length;
-        try
+        for (int attempt = 1; ; attempt++)
         {
-            length = await store.GetAsync(SnapshotRef.KeyOf(name), 0, bytes, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                int length = await store.GetAsync(SnapshotRef.KeyOf(name), 0, bytes, cancellationToken).ConfigureAwait(false);
+                return SnapshotRef.Decode(name, bytes.AsSpan(0, length));
+            }
+            catch (StoreException e) when (e.Error == StoreError.NotFound)
+            {
+                throw new StoreException(StoreError.NotFound, $"{store.Location} has no snapshot named {name}; see the list of snapshots, or name another store", e);
+            }
+            catch (InvalidImageException) when (attempt < Attempts)
+            {
+                // Damaged on the way, perhaps.
+            }
         }
-        catch (StoreException e) when (e.Error == StoreError.NotFound)
-        {
-            throw new StoreException(StoreError.NotFound, $"{store.Location} has no snapshot named {name}; see the list of snapshots, or name another store", e);
-        }
-
-        return SnapshotRef.Decode(name, bytes.AsSpan(0, length));
     }
 
     /// <summary>Keys of the packs that the image needs.</summary>
     internal IEnumerable<string> PackKeys => _manifest.Header.Packs.Select(p => ImageFormat.PackPrefix + p.Name);
+
+    /// <summary>Reads on where an answer was shorter than what there is, as from a proxy that loses bytes and says nothing.</summary>
+    private static async Task<int> GetAllAsync(IObjectStore store, string key, long offset, Memory<byte> destination, string what, CancellationToken cancellationToken)
+    {
+        int total = 0;
+        while (total < destination.Length)
+        {
+            int n = await GetAsync(store, key, offset + total, destination[total..], what, cancellationToken).ConfigureAwait(false);
+            if (n == 0)
+                break;
+            total += n;
+        }
+
+        return total;
+    }
 
     private static async Task<int> GetAsync(IObjectStore store, string key, long offset, Memory<byte> destination, string what, CancellationToken cancellationToken)
     {
@@ -111,8 +142,10 @@ public sealed class ImageReader
             UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
         file.SetLength(length);
-        return File.OpenHandle(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        return OpenExisting(path);
     }
+
+    private static SafeFileHandle OpenExisting(string path) => File.OpenHandle(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
 
     private static void WriteSparse(SafeFileHandle file, long offset, ReadOnlySpan<byte> content)
     {
@@ -128,43 +161,80 @@ public sealed class ImageReader
         }
     }
 
-    private Task ReadChunksAsync(ChunkAction action, CancellationToken cancellationToken) => Parallel.ForEachAsync(
-        Plan(),
-        new ParallelOptions { MaxDegreeOfParallelism = Transfers, CancellationToken = cancellationToken },
-        async (fetch, token) => await ReadAsync(fetch, action, token).ConfigureAwait(false));
+    private Task ReadChunksAsync(ChunkAction action, FetchJournal? journal, Transfer? transfer, CancellationToken cancellationToken)
+    {
+        transfer ??= new Transfer();
+        transfer.Total = DataBytes;
+        int[] wanted = [.. Enumerable.Range(0, _manifest.Chunks.Length).Where(row => journal?.Has(row) != true)];
+        transfer.Add(DataBytes - wanted.Sum(row => (long)_manifest.Chunks[row].Length));
+        return FetchAsync(wanted, (rows, frames, offset) =>
+        {
+            Use(rows, frames, offset, action);
+            journal?.Add(rows);
+        }, transfer, cancellationToken);
+    }
 
-    private async Task ReadAsync(Fetch fetch, ChunkAction action, CancellationToken cancellationToken)
+    /// <summary>Fetches the frames of some rows, several requests at a time.</summary>
+    /// <param name="use">Told of the rows of a request, its bytes, and where in their pack they begin; throws <see cref="InvalidImageException"/> when
+    /// they are not what they should be, and they are fetched again.</param>
+    private Task FetchAsync(IEnumerable<int> rows, FetchAction use, Transfer transfer, CancellationToken cancellationToken)
+    {
+        IObjectStore paced = _store.With(transfer);
+        return Parallel.ForEachAsync(
+            Plan(rows),
+            new ParallelOptions { MaxDegreeOfParallelism = Transfers, CancellationToken = cancellationToken },
+            async (fetch, token) => await ReadAsync(paced, fetch, use, transfer, token).ConfigureAwait(false));
+    }
+
+    private async Task ReadAsync(IObjectStore store, Fetch fetch, FetchAction use, Transfer transfer, CancellationToken cancellationToken)
     {
         string what = $"snapshot {Info.Name}";
         string key = ImageFormat.PackPrefix + _manifest.Header.Packs[fetch.Pack].Name;
+        long work = fetch.Rows.Sum(row => (long)_manifest.Chunks[row].Length);
+        bool done = false;
         byte[] frames = ArrayPool<byte>.Shared.Rent(fetch.Length);
+        transfer.Begin(work, fetch.Length);
         try
         {
-            int length = await GetAsync(_store, key, fetch.Offset, frames.AsMemory(0, fetch.Length), what, cancellationToken).ConfigureAwait(false);
-            if (length != fetch.Length)
-                throw Manifest.Damaged(what, $"its object {key} is cut short");
-            Use(fetch, frames, action, what, key);
+            for (int attempt = 1; !done; attempt++)
+            {
+                try
+                {
+                    int length = await GetAllAsync(store, key, fetch.Offset, frames.AsMemory(0, fetch.Length), what, cancellationToken).ConfigureAwait(false);
+                    if (length != fetch.Length)
+                        throw Manifest.Damaged(what, $"its object {key} is cut short");
+                    use(fetch.Rows, frames, fetch.Offset);
+                    done = true;
+                }
+                catch (InvalidImageException) when (attempt < Attempts)
+                {
+                    // Damaged on the way, perhaps; what is damaged in the store stays so.
+                }
+            }
         }
         finally
         {
+            transfer.End(work, fetch.Length, done);
             ArrayPool<byte>.Shared.Return(frames);
         }
     }
 
-    private void Use(Fetch fetch, byte[] frames, ChunkAction action, string what, string key)
+    private void Use(IReadOnlyList<int> rows, byte[] frames, long offset, ChunkAction action)
     {
+        string what = $"snapshot {Info.Name}";
         using Zstd.Decompressor decompressor = new();
-        byte[] plain = ArrayPool<byte>.Shared.Rent(fetch.MaxChunk);
+        byte[] plain = ArrayPool<byte>.Shared.Rent(rows.Max(row => _manifest.Chunks[row].Length));
         try
         {
             ManifestChunk last = default;
-            foreach (int row in fetch.Rows)
+            foreach (int row in rows)
             {
                 ManifestChunk chunk = _manifest.Chunks[row];
+                string key = ImageFormat.PackPrefix + _manifest.Header.Packs[chunk.Pack].Name;
                 Span<byte> content = plain.AsSpan(0, chunk.Length);
                 if (chunk.FrameOffset != last.FrameOffset || chunk.Length != last.Length || chunk.Plain != last.Plain || last.Length == 0)
                 {
-                    ReadOnlySpan<byte> frame = frames.AsSpan((int)(chunk.FrameOffset - fetch.Offset), chunk.FrameLength);
+                    ReadOnlySpan<byte> frame = frames.AsSpan((int)(chunk.FrameOffset - offset), chunk.FrameLength);
                     if (Digest.Of(frame) != chunk.Frame)
                         throw Manifest.Damaged(what, $"its object {key} was altered at byte {chunk.FrameOffset}");
                     if (decompressor.Decompress(frame, content) != chunk.Length || Digest.Of(content) != chunk.Plain)
@@ -182,10 +252,10 @@ public sealed class ImageReader
     }
 
     /// <summary>Groups frames that lie side by side in a pack into requests of a few MiB.</summary>
-    private IEnumerable<Fetch> Plan()
+    private IEnumerable<Fetch> Plan(IEnumerable<int> rows)
     {
         ManifestChunk[] chunks = _manifest.Chunks;
-        int[] order = [.. Enumerable.Range(0, chunks.Length).OrderBy(i => chunks[i].Pack).ThenBy(i => chunks[i].FrameOffset)];
+        int[] order = [.. rows.OrderBy(i => chunks[i].Pack).ThenBy(i => chunks[i].FrameOffset)];
         Fetch? current = null;
         foreach (int row in order)
         {
@@ -204,13 +274,15 @@ public sealed class ImageReader
 
     private delegate void ChunkAction(ManifestChunk chunk, ReadOnlySpan<byte> content);
 
+    private delegate void FetchAction(IReadOnlyList<int> rows, byte[] frames, long offset);
+
     private sealed class Fetch
     {
         private const int MaxGap = 64 << 10;
 
         internal Fetch(int row, ManifestChunk chunk)
         {
-            (Pack, Offset, Length, MaxChunk) = (chunk.Pack, chunk.FrameOffset, chunk.FrameLength, chunk.Length);
+            (Pack, Offset, Length) = (chunk.Pack, chunk.FrameOffset, chunk.FrameLength);
             Rows.Add(row);
         }
 
@@ -220,8 +292,6 @@ public sealed class ImageReader
 
         internal int Length { get; private set; }
 
-        internal int MaxChunk { get; private set; }
-
         internal List<int> Rows { get; } = [];
 
         internal bool TryAdd(int row, ManifestChunk chunk)
@@ -230,7 +300,6 @@ public sealed class ImageReader
             if (chunk.Pack != Pack || chunk.FrameOffset > Offset + Length + MaxGap || end - Offset > MaxFetch)
                 return false;
             Length = (int)(end - Offset);
-            MaxChunk = Math.Max(MaxChunk, chunk.Length);
             Rows.Add(row);
             return true;
         }

@@ -30,19 +30,15 @@ internal sealed class PackWriter : IDisposable
     private readonly Dictionary<string, int> _reused = [];
     private Pack? _current;
 
-    internal PackWriter(IObjectStore store, string id)
-    {
-        _store = store;
-        _id = id;
-    }
+    private readonly Transfer _transfer;
+
+    internal PackWriter(IObjectStore store, string id, Transfer transfer) => (_store, _id, _transfer) = (store, id, transfer);
 
     /// <summary>All packs of the image, in the order of their numbers; valid when <see cref="UploadAsync"/> has ended.</summary>
     internal ManifestPack[] Packs => [.. _packs.Select(p => p!)];
 
     /// <summary>Keys of the objects this writer has made or begun to make.</summary>
     internal List<string> OwnKeys { get; } = [];
-
-    internal bool ReusesPacks => _reused.Count > 0;
 
     internal long StoredBytes { get; private set; }
 
@@ -61,6 +57,7 @@ internal sealed class PackWriter : IDisposable
             place.Chunk = new PackedChunk(plain, frameDigest, length, frame.Length, _current.Length);
             _current.Chunks.Add(place.Chunk);
             _current.Length += frame.Length;
+            _current.Plain += length;
         }
         finally
         {
@@ -135,9 +132,22 @@ internal sealed class PackWriter : IDisposable
     {
         await foreach (Pack pack in _sealed.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
         {
-            // The name is this writer's alone: when it is taken, an earlier try of the same upload had succeeded unseen.
-            await _store.PutIfAbsentAsync(ImageFormat.PackPrefix + pack.Name, pack.Buffer.AsMemory(0, pack.Length), cancellationToken).ConfigureAwait(false);
-            await _store.PutIfAbsentAsync(ImageFormat.IndexPrefix + pack.Name, PackIndex.Encode(pack.Length, pack.Chunks), cancellationToken).ConfigureAwait(false);
+            bool uploaded = false;
+            _transfer.Begin(pack.Plain, pack.Length);
+            try
+            {
+                // The names are this writer's alone: when one is taken, an earlier try of the same upload had succeeded unseen. An index
+                // without its pack is passed over, so that both can go at once.
+                await Task.WhenAll(
+                    _store.PutIfAbsentAsync(ImageFormat.PackPrefix + pack.Name, pack.Buffer.AsMemory(0, pack.Length), cancellationToken),
+                    _store.PutIfAbsentAsync(ImageFormat.IndexPrefix + pack.Name, PackIndex.Encode(pack.Length, pack.Chunks), cancellationToken)).ConfigureAwait(false);
+                uploaded = true;
+            }
+            finally
+            {
+                _transfer.End(pack.Plain, pack.Length, uploaded);
+            }
+
             lock (_buffers)
                 _buffers.Push(pack.Buffer);
             _free.Release();
@@ -153,6 +163,9 @@ internal sealed class PackWriter : IDisposable
         internal byte[] Buffer => buffer;
 
         internal int Length { get; set; }
+
+        /// <summary>The length of its chunks before compression.</summary>
+        internal long Plain { get; set; }
 
         internal List<PackedChunk> Chunks { get; } = [];
     }

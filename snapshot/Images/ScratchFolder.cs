@@ -16,6 +16,13 @@ public sealed class ScratchFolder : IDisposable
 
     public string Path { get; }
 
+    /// <summary>Leaves the folder, with what is in it, to whoever opens it next.</summary>
+    internal void Keep()
+    {
+        _lock?.Dispose();
+        _lock = null;
+    }
+
     /// <summary>Deletes the folder unless it became a cache entry.</summary>
     public void Dispose()
     {

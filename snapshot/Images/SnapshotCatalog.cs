@@ -62,10 +62,12 @@ public static class SnapshotCatalog
     }
 
     /// <summary>Reads and checks every byte of a snapshot; throws <see cref="InvalidImageException"/> for the first that is wrong.</summary>
-    public static async Task VerifyAsync(IObjectStore store, string name, CancellationToken cancellationToken = default)
+    /// <returns>What was read.</returns>
+    public static async Task<ImageReader> VerifyAsync(IObjectStore store, string name, Transfer? transfer = null, CancellationToken cancellationToken = default)
     {
         ImageReader reader = await ImageReader.OpenAsync(store, name, cancellationToken).ConfigureAwait(false);
-        await reader.VerifyAsync(cancellationToken).ConfigureAwait(false);
+        await reader.VerifyAsync(transfer, cancellationToken).ConfigureAwait(false);
+        return reader;
     }
 
     /// <summary>

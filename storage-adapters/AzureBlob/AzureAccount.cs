@@ -1,5 +1,6 @@
 using Azure;
 using Azure.Core;
+using Azure.Core.Pipeline;
 using Azure.Storage;
 using Azure.Storage.Blobs;
 
@@ -45,18 +46,19 @@ internal sealed class AzureAccount
         return signature is not null ? new AzureAccount(uri, null, new AzureSasCredential(signature)) : throw Missing(url, "there is no account key");
     }
 
-    internal BlobContainerClient Container(string name)
+    internal BlobContainerClient Container(string name, StorePolicy policy)
     {
         BlobClientOptions options = new()
         {
             Retry =
             {
                 Mode = RetryMode.Exponential,
-                MaxRetries = 4,
+                MaxRetries = 2,
                 Delay = TimeSpan.FromMilliseconds(300),
                 MaxDelay = TimeSpan.FromSeconds(5),
-                NetworkTimeout = TimeSpan.FromMinutes(5),
+                NetworkTimeout = TimeSpan.FromDays(1), // TransferHandler watches instead
             },
+            Transport = new HttpClientTransport(TransferHandler.CreateClient(policy)),
         };
         Uri container = new($"{_endpoint.ToString().TrimEnd('/')}/{name}");
         return _key is not null ? new BlobContainerClient(container, _key, options) : new BlobContainerClient(container, _signature, options);

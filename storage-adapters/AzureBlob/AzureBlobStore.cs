@@ -19,47 +19,31 @@ public sealed class AzureBlobStore : IObjectStore
 
     private readonly StoreUrl _url;
     private readonly BlobContainerClient _container;
+    private readonly Transfer? _transfer;
     private volatile bool _created;
 
-    private AzureBlobStore(StoreUrl url, BlobContainerClient container)
-    {
-        _url = url;
-        _container = container;
-    }
+    private AzureBlobStore(StoreUrl url, BlobContainerClient container, Transfer? transfer = null) => (_url, _container, _transfer) = (url, container, transfer);
 
     /// <inheritdoc/>
     public string Location => _url.ToString();
 
+    /// <inheritdoc/>
+    public IObjectStore With(Transfer transfer) => new AzureBlobStore(_url, _container, transfer) { _created = _created };
+
     /// <summary>Opens a container. Nothing is asked of the server yet; a container that the URL says to create is made before the first use.</summary>
-    public static AzureBlobStore Open(StoreUrl url)
+    public static AzureBlobStore Open(StoreUrl url, StorePolicy? policy = null)
     {
         ArgumentNullException.ThrowIfNull(url);
         _ = KeptForTheSdk;
-        return new AzureBlobStore(url, AzureAccount.FromEnvironment(url).Container(url.Root));
+        return new AzureBlobStore(url, AzureAccount.FromEnvironment(url).Container(url.Root, policy ?? url.Policy));
     }
 
     /// <inheritdoc/>
-    public Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default)
-    {
-        BlobClient blob = Blob(key);
-        BlobUploadOptions options = new()
-        {
-            Conditions = new BlobRequestConditions { IfNoneMatch = ETag.All },
-            TransferOptions = new StorageTransferOptions { InitialTransferSize = 64 << 20, MaximumTransferSize = 16 << 20, MaximumConcurrency = 4 },
-        };
-        return TryAsync("write", key, async () =>
-        {
-            try
-            {
-                await blob.UploadAsync(BinaryData.FromBytes(content), options, cancellationToken).ConfigureAwait(false);
-                return true;
-            }
-            catch (RequestFailedException e) when (e.Status == 412 || e.ErrorCode == BlobErrorCode.BlobAlreadyExists)
-            {
-                return false;
-            }
-        }, cancellationToken);
-    }
+    public Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) =>
+        PutAsync(key, content, new BlobRequestConditions { IfNoneMatch = ETag.All }, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) => PutAsync(key, content, null, cancellationToken);
 
     /// <inheritdoc/>
     public Task<int> GetAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
@@ -126,6 +110,28 @@ public sealed class AzureBlobStore : IObjectStore
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
+    private Task<bool> PutAsync(string key, ReadOnlyMemory<byte> content, BlobRequestConditions? conditions, CancellationToken cancellationToken)
+    {
+        BlobClient blob = Blob(key);
+        BlobUploadOptions options = new()
+        {
+            Conditions = conditions,
+            TransferOptions = new StorageTransferOptions { InitialTransferSize = 64 << 20, MaximumTransferSize = 16 << 20, MaximumConcurrency = 4 },
+        };
+        return TryAsync("write", key, async () =>
+        {
+            try
+            {
+                await blob.UploadAsync(BinaryData.FromBytes(content), options, cancellationToken).ConfigureAwait(false);
+                return true;
+            }
+            catch (RequestFailedException e) when (e.Status == 412 || e.ErrorCode == BlobErrorCode.BlobAlreadyExists)
+            {
+                return false;
+            }
+        }, cancellationToken);
+    }
+
     private BlobClient Blob(string key)
     {
         StoreKeys.Validate(key);
@@ -134,6 +140,7 @@ public sealed class AzureBlobStore : IObjectStore
 
     private async Task<T> TryAsync<T>(string verb, string key, Func<Task<T>> action, CancellationToken cancellationToken)
     {
+        TransferHandler.Current = _transfer;
         try
         {
             if (_url.Create && !_created)
@@ -149,7 +156,7 @@ public sealed class AzureBlobStore : IObjectStore
             throw Translate(e, verb, key);
         }
         catch (Exception e) when (e is HttpRequestException or (IOException and not FileNotFoundException) or AggregateException
-            || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+            || e is System.Xml.XmlException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw Unreachable(e, verb, key);
         }
@@ -167,7 +174,7 @@ public sealed class AzureBlobStore : IObjectStore
                 new StoreException(StoreError.NotFound, $"{what}: there is no container {_url.Root}; create it, or add create=true to the URL", e),
             404 => new StoreException(StoreError.NotFound, $"{what}: there is no such object", e),
             507 => new StoreException(StoreError.NoSpace, $"{what}: the quota is used up; delete snapshots or raise it", e),
-            >= 500 => new StoreException(StoreError.Unreachable, $"{what}: the server fails ({e.ErrorCode}); try again later", e),
+            408 or 429 or >= 500 => new StoreException(StoreError.Unreachable, $"{what}: the server fails ({e.ErrorCode}); try again later", e),
             _ => new StoreException(StoreError.Other, $"{what}: the server refused ({e.Status} {e.ErrorCode})", e),
         };
     }

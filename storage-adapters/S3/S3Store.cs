@@ -13,26 +13,26 @@ namespace Storage.S3;
 /// </summary>
 public sealed class S3Store : IObjectStore
 {
-    private const int Tries = 4;
+    private const int Tries = 4, SdkRetries = 2, BufferSize = 64 << 10;
 
     private readonly StoreUrl _url;
     private readonly AmazonS3Client _client;
+    private readonly Transfer? _transfer;
     private volatile bool _created;
 
-    private S3Store(StoreUrl url, AmazonS3Client client)
-    {
-        _url = url;
-        _client = client;
-    }
+    private S3Store(StoreUrl url, AmazonS3Client client, Transfer? transfer = null) => (_url, _client, _transfer) = (url, client, transfer);
 
     /// <inheritdoc/>
     public string Location => _url.ToString();
 
+    /// <inheritdoc/>
+    public IObjectStore With(Transfer transfer) => new S3Store(_url, _client, transfer) { _created = _created };
+
     /// <summary>Opens a bucket. Nothing is asked of the server yet; a bucket that the URL says to create is made before the first use.</summary>
-    public static S3Store Open(StoreUrl url) => Open(url, null);
+    public static S3Store Open(StoreUrl url, StorePolicy? policy = null) => Open(url, null, policy);
 
     /// <summary>For tests: with other credentials than the SDK finds.</summary>
-    internal static S3Store Open(StoreUrl url, AWSCredentials? credentials)
+    internal static S3Store Open(StoreUrl url, AWSCredentials? credentials, StorePolicy? policy = null)
     {
         ArgumentNullException.ThrowIfNull(url);
         AmazonS3Config config = new()
@@ -42,8 +42,10 @@ public sealed class S3Store : IObjectStore
             ResponseChecksumValidation = ResponseChecksumValidation.WHEN_REQUIRED,
             ForcePathStyle = url.Endpoint is not null,
             RetryMode = RequestRetryMode.Standard,
-            MaxErrorRetry = Tries,
-            Timeout = TimeSpan.FromMinutes(5),
+            MaxErrorRetry = SdkRetries,
+            BufferSize = BufferSize,
+            Timeout = Timeout.InfiniteTimeSpan, // TransferHandler watches instead
+            HttpClientFactory = new ClientFactory(policy ?? url.Policy),
         };
         if (url.Endpoint is not null)
         {
@@ -67,49 +69,18 @@ public sealed class S3Store : IObjectStore
     }
 
     /// <inheritdoc/>
-    public async Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default)
-    {
-        StoreKeys.Validate(key);
-        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
-        for (int attempt = 1; ; attempt++)
-        {
-            try
-            {
-                using MemoryContent stream = new(content);
-                await _client.PutObjectAsync(
-                    new PutObjectRequest
-                    {
-                        BucketName = _url.Root,
-                        Key = _url.Prefix + key,
-                        InputStream = stream,
-                        IfNoneMatch = "*",
-                        UseChunkEncoding = false,
-                        ContentType = "application/octet-stream",
-                    },
-                    cancellationToken).ConfigureAwait(false);
-                return true;
-            }
-            catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.PreconditionFailed)
-            {
-                return false;
-            }
-            catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.Conflict && e.ErrorCode is "ConditionalRequestConflict" or "OperationAborted" && attempt < Tries)
-            {
-                // Another request for the same key is under way: who wins is seen when it is over.
-                await Task.Delay(TimeSpan.FromMilliseconds(50 << attempt), cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception e) when (IsExpected(e, cancellationToken))
-            {
-                throw Translate(e, "write", key);
-            }
-        }
-    }
+    public Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) =>
+        PutAsync(key, content, replace: false, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) => PutAsync(key, content, replace: true, cancellationToken);
 
     /// <inheritdoc/>
     public async Task<int> GetAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        TransferHandler.Current = _transfer;
         await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         int total = 0;
         for (int attempt = 1; total < destination.Length;)
@@ -165,6 +136,7 @@ public sealed class S3Store : IObjectStore
     public async Task<long?> GetLengthAsync(string key, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
+        TransferHandler.Current = _transfer;
         await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -190,6 +162,7 @@ public sealed class S3Store : IObjectStore
         string? next = null;
         do
         {
+            TransferHandler.Current = _transfer;
             ListObjectsV2Response page;
             try
             {
@@ -213,6 +186,7 @@ public sealed class S3Store : IObjectStore
     public async Task DeleteAsync(string key, CancellationToken cancellationToken = default)
     {
         StoreKeys.Validate(key);
+        TransferHandler.Current = _transfer;
         await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -233,6 +207,45 @@ public sealed class S3Store : IObjectStore
     {
         _client.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private async Task<bool> PutAsync(string key, ReadOnlyMemory<byte> content, bool replace, CancellationToken cancellationToken)
+    {
+        StoreKeys.Validate(key);
+        TransferHandler.Current = _transfer;
+        await EnsureCreatedAsync(cancellationToken).ConfigureAwait(false);
+        for (int attempt = 1; ; attempt++)
+        {
+            try
+            {
+                using MemoryContent stream = new(content);
+                await _client.PutObjectAsync(
+                    new PutObjectRequest
+                    {
+                        BucketName = _url.Root,
+                        Key = _url.Prefix + key,
+                        InputStream = stream,
+                        IfNoneMatch = replace ? null : "*",
+                        UseChunkEncoding = false,
+                        ContentType = "application/octet-stream",
+                    },
+                    cancellationToken).ConfigureAwait(false);
+                return true;
+            }
+            catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.PreconditionFailed)
+            {
+                return false;
+            }
+            catch (AmazonS3Exception e) when (e.StatusCode == HttpStatusCode.Conflict && e.ErrorCode is "ConditionalRequestConflict" or "OperationAborted" && attempt < Tries)
+            {
+                // Another request for the same key is under way: who wins is seen when it is over.
+                await Task.Delay(TimeSpan.FromMilliseconds(50 << attempt), cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception e) when (IsExpected(e, cancellationToken))
+            {
+                throw Translate(e, "write", key);
+            }
+        }
     }
 
     private static bool IsExpected(Exception e, CancellationToken cancellationToken) =>
@@ -271,6 +284,17 @@ public sealed class S3Store : IObjectStore
         }
     }
 
+    private sealed class ClientFactory(StorePolicy policy) : HttpClientFactory
+    {
+        private readonly HttpClient _client = TransferHandler.CreateClient(policy);
+
+        public override HttpClient CreateHttpClient(IClientConfig clientConfig) => _client;
+
+        public override bool UseSDKHttpClientCaching(IClientConfig clientConfig) => false;
+
+        public override bool DisposeHttpClientsAfterUse(IClientConfig clientConfig) => false;
+    }
+
     private StoreException Translate(Exception e, string verb, string key)
     {
         string what = $"cannot {verb} {(key.Length > 0 ? $"{key} in " : "")}{Location}";
@@ -283,8 +307,10 @@ public sealed class S3Store : IObjectStore
                 new StoreException(StoreError.AccessDenied, $"{what}: access denied ({s.ErrorCode}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy", e),
             AmazonS3Exception { ErrorCode: "QuotaExceeded" or "InsufficientCapacity" } or AmazonS3Exception { StatusCode: HttpStatusCode.InsufficientStorage } =>
                 new StoreException(StoreError.NoSpace, $"{what}: the quota is used up; delete snapshots or raise it", e),
-            AmazonS3Exception { StatusCode: >= HttpStatusCode.InternalServerError } s =>
+            AmazonS3Exception { StatusCode: >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout } s =>
                 new StoreException(StoreError.Unreachable, $"{what}: the server fails ({s.ErrorCode}); try again later", e),
+            AmazonS3Exception { ErrorCode: "RequestTimeout" or "IncompleteBody" or "RequestTimeTooSkewed" } or AmazonUnmarshallingException =>
+                new StoreException(StoreError.Unreachable, $"{what}: a request or its answer was cut short; check the network and try again", e),
             AmazonS3Exception { InnerException: not null, StatusCode: 0 } or HttpRequestException or IOException or WebException or OperationCanceledException =>
                 new StoreException(StoreError.Unreachable, $"{what}: the server does not answer; check the endpoint and the network", e),
             AmazonS3Exception s => new StoreException(StoreError.Other, $"{what}: {s.Message} ({s.ErrorCode})", e),

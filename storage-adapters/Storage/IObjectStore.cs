@@ -10,10 +10,18 @@ public interface IObjectStore : IAsyncDisposable
     /// <summary>How messages name the store: its URL without credentials.</summary>
     string Location { get; }
 
+    /// <summary>The same store, the bytes of whose requests are counted and paced by a transfer. It lives as long as this one and need not be
+    /// disposed.</summary>
+    IObjectStore With(Transfer transfer);
+
     /// <summary>Stores an object unless the key is taken; of racing callers exactly one gets true. The object is visible whole or not at
     /// all, and durable when the task completes.</summary>
     /// <returns>False when the key existed already; nothing was changed.</returns>
     Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default);
+
+    /// <summary>Stores an object, in the place of one of that key if there is one: whoever reads sees the old or the new, whole, at any time; it is
+    /// durable when the task completes.</summary>
+    Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default);
 
     /// <summary>Reads from an object into a buffer.</summary>
     /// <returns>The number of bytes read: fewer than asked for only where the object ends, 0 at or beyond its end.</returns>

@@ -16,6 +16,7 @@ public sealed class LocalStore : IObjectStore
 
     private readonly string _root;
     private readonly string _incoming;
+    private readonly Transfer? _transfer;
 
     /// <summary>Opens the store in a folder, which is made when missing; removes what writers that died have left.</summary>
     public LocalStore(string folder)
@@ -35,33 +36,21 @@ public sealed class LocalStore : IObjectStore
         }
     }
 
+    private LocalStore(LocalStore other, Transfer transfer) => (_root, _incoming, _transfer) = (other._root, other._incoming, transfer);
+
     /// <inheritdoc/>
     public string Location => $"file://{_root}";
 
     /// <inheritdoc/>
-    public async Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default)
-    {
-        string path = PathOf(key);
-        string temporary = Path.Combine(_incoming, Guid.NewGuid().ToString("N"));
-        try
-        {
-            if (File.Exists(path))
-                return false;
-            try
-            {
-                await WriteSyncedAsync(temporary, content, cancellationToken).ConfigureAwait(false);
-                return await Task.Run(() => Publish(temporary, path), CancellationToken.None).ConfigureAwait(false);
-            }
-            finally
-            {
-                File.Delete(temporary);
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Translate(e, "write", path);
-        }
-    }
+    public IObjectStore With(Transfer transfer) => new LocalStore(this, transfer);
+
+    /// <inheritdoc/>
+    public Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) =>
+        PutAsync(PathOf(key), content, replace: false, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) =>
+        PutAsync(PathOf(key), content, replace: true, cancellationToken);
 
     /// <inheritdoc/>
     public async Task<int> GetAsync(string key, long offset, Memory<byte> destination, CancellationToken cancellationToken = default)
@@ -74,10 +63,13 @@ public sealed class LocalStore : IObjectStore
             int total = 0;
             while (total < destination.Length)
             {
-                int n = await RandomAccess.ReadAsync(file, destination[total..], offset + total, cancellationToken).ConfigureAwait(false);
+                int count = Math.Min(destination.Length - total, _transfer?.PieceSize ?? int.MaxValue);
+                int n = await RandomAccess.ReadAsync(file, destination.Slice(total, count), offset + total, cancellationToken).ConfigureAwait(false);
                 if (n == 0)
                     break;
                 total += n;
+                if (_transfer is not null)
+                    await _transfer.PassAsync(n, cancellationToken).ConfigureAwait(false);
             }
 
             return total;
@@ -144,7 +136,30 @@ public sealed class LocalStore : IObjectStore
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
-    private static async Task WriteSyncedAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    private async Task<bool> PutAsync(string path, ReadOnlyMemory<byte> content, bool replace, CancellationToken cancellationToken)
+    {
+        string temporary = Path.Combine(_incoming, Guid.NewGuid().ToString("N"));
+        try
+        {
+            if (!replace && File.Exists(path))
+                return false;
+            try
+            {
+                await WriteSyncedAsync(temporary, content, cancellationToken).ConfigureAwait(false);
+                return await Task.Run(() => Publish(temporary, path, replace), CancellationToken.None).ConfigureAwait(false);
+            }
+            finally
+            {
+                File.Delete(temporary);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Translate(e, "write", path);
+        }
+    }
+
+    private async Task WriteSyncedAsync(string path, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         // FileShare.None locks the file (flock), which tells RemoveAbandoned that its writer lives.
         FileStream file = new(path, new FileStreamOptions
@@ -157,17 +172,27 @@ public sealed class LocalStore : IObjectStore
         });
         await using (file.ConfigureAwait(false))
         {
-            await file.WriteAsync(content, cancellationToken).ConfigureAwait(false);
+            for (int position = 0; position < content.Length;)
+            {
+                int count = Math.Min(content.Length - position, _transfer?.PieceSize ?? int.MaxValue);
+                if (_transfer is not null)
+                    await _transfer.PassAsync(count, cancellationToken).ConfigureAwait(false);
+                await file.WriteAsync(content.Slice(position, count), cancellationToken).ConfigureAwait(false);
+                position += count;
+            }
+
             await Task.Run(() => file.Flush(flushToDisk: true), CancellationToken.None).ConfigureAwait(false);
         }
     }
 
-    private bool Publish(string temporary, string path)
+    private bool Publish(string temporary, string path, bool replace)
     {
         string folder = Path.GetDirectoryName(path)!;
         if (!Directory.Exists(folder))
             CreateFolder(folder);
-        if (!NativeFiles.Publish(temporary, path))
+        if (replace)
+            File.Move(temporary, path, overwrite: true); // rename(2)
+        else if (!NativeFiles.Publish(temporary, path))
             return false;
         NativeFiles.SyncFolder(folder);
         return true;

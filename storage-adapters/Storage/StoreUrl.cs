@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Storage;
 
 /// <summary>Which adapter a URL asks for.</summary>
@@ -15,6 +17,8 @@ public enum StoreKind
 /// </summary>
 public sealed record StoreUrl
 {
+    private const int MaxPatience = 24 * 3600;
+
     public required StoreKind Kind { get; init; }
 
     /// <summary>The folder, bucket or container.</summary>
@@ -30,6 +34,12 @@ public sealed record StoreUrl
 
     /// <summary>Make the bucket or container when it is missing (option <c>create=true</c>).</summary>
     public bool Create { get; init; }
+
+    /// <summary>How long a server that fails is asked again (option <c>patience=SECONDS</c>); null for <see cref="StorePolicy.Patience"/>.</summary>
+    public int? PatienceSeconds { get; init; }
+
+    /// <summary>How long the server may take.</summary>
+    public StorePolicy Policy => PatienceSeconds is { } seconds ? StorePolicy.Default with { Patience = TimeSpan.FromSeconds(seconds) } : StorePolicy.Default;
 
     /// <summary>Reads a URL; throws <see cref="StoreException"/> that says what is wrong.</summary>
     public static StoreUrl Parse(string text)
@@ -66,6 +76,7 @@ public sealed record StoreUrl
             Endpoint is null ? null : $"endpoint={Endpoint.ToString().TrimEnd('/')}",
             Region is null ? null : $"region={Region}",
             Create ? "create=true" : null,
+            PatienceSeconds is null ? null : $"patience={PatienceSeconds}",
         }.Where(o => o is not null));
         return $"{(Kind == StoreKind.S3 ? "s3" : "azblob")}://{Root}/{Prefix}{(options.Length > 0 ? "?" + options : "")}";
     }
@@ -105,8 +116,11 @@ public sealed record StoreUrl
                 case "create" when value is "true" or "false":
                     url = url with { Create = value == "true" };
                     break;
+                case "patience" when int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int seconds) && seconds <= MaxPatience:
+                    url = url with { PatienceSeconds = seconds };
+                    break;
                 default:
-                    throw Wrong(text, $"the option '{(equals < 0 ? option : option[..equals])}' is unknown or its value is no good; there are endpoint=http://host:port{(url.Kind == StoreKind.S3 ? ", region=name" : "/account")} and create=true");
+                    throw Wrong(text, $"the option '{(equals < 0 ? option : option[..equals])}' is unknown or its value is no good; there are endpoint=http://host:port{(url.Kind == StoreKind.S3 ? ", region=name" : "/account")}, patience=SECONDS and create=true");
             }
         }
 

@@ -133,6 +133,10 @@ public sealed class InterruptedWriteTests
 
         public string Location => store.Location;
 
+        public IObjectStore With(Transfer transfer) => this;
+
+        public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) => throw new NotSupportedException();
+
         public async Task<bool> PutIfAbsentAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default)
         {
             int left = Interlocked.Decrement(ref _left);

@@ -7,6 +7,7 @@ public sealed class AzuriteFixture() : ServerFixture("azurite");
 
 /// <summary>The conformance suite against Azurite.</summary>
 [NeedsServer("azurite")]
+[Collection("azure variables")] // credentials come from the environment, which the process has once
 public sealed class AzureBlobStoreTests : ObjectStoreTests, IClassFixture<AzuriteFixture>
 {
     private readonly AzuriteFixture _server;

@@ -8,6 +8,7 @@ public sealed class RgwFixture() : ServerFixture("rgw");
 
 /// <summary>The conformance suite against Ceph's S3 gateway.</summary>
 [NeedsServer("rgw")]
+[Collection("s3 variables")] // credentials come from the environment, which the process has once
 public sealed class S3StoreTests : ObjectStoreTests, IClassFixture<RgwFixture>
 {
     private readonly string _endpoint;
