@@ -68,6 +68,9 @@ public sealed record AttachRequest
 
     /// <summary>The window that the terminal is shown in.</summary>
     public WindowSize? Window { get; init; }
+
+    /// <summary>The client wants to be told how far a restore has come.</summary>
+    public bool Progress { get; init; }
 }
 
 /// <summary>Frames from the client after the first. Closing the connection kills the program, unless it only joined a terminal or has detached.</summary>
@@ -83,9 +86,11 @@ public sealed record AttachInput
     public bool Detach { get; init; }
 }
 
-/// <summary>Frames from the agent: started, then ended; or an error and the end.</summary>
+/// <summary>Frames from the agent: progress if it was asked for; started, then ended; or an error and the end.</summary>
 public sealed record AttachReply
 {
+    public TransferProgress? Progress { get; init; }
+
     public Started? Started { get; init; }
 
     public ExitReport? Exit { get; init; }
@@ -110,6 +115,8 @@ public sealed record AttachReply
 [JsonSerializable(typeof(SignalProgramRequest))]
 [JsonSerializable(typeof(CheckpointSandboxRequest))]
 [JsonSerializable(typeof(CheckpointReport))]
+[JsonSerializable(typeof(ProgressLine<CheckpointReport>))]
+[JsonSerializable(typeof(TransferProgress))]
 [JsonSerializable(typeof(SnapshotSummary[]))]
 [JsonSerializable(typeof(SnapshotDetails))]
 [JsonSerializable(typeof(VersionReport))]

@@ -112,6 +112,9 @@ public sealed record RestoreSnapshotRequest : NewSandbox
 
     /// <summary>Where the base tree is now; null for where it was.</summary>
     public string? RootFolder { get; init; }
+
+    /// <summary>Bytes per second that may come from the store; null for as many as do.</summary>
+    public long? Rate { get; init; }
 }
 
 /// <summary>Body of POST /v1/sandboxes/{name}/exec.</summary>
@@ -204,6 +207,9 @@ public sealed record CheckpointSandboxRequest
 
     /// <summary>The store's URL; null for the user's own folder.</summary>
     public string? Store { get; init; }
+
+    /// <summary>Bytes per second that may go to the store; null for as many as do.</summary>
+    public long? Rate { get; init; }
 }
 
 /// <summary>Answer to a checkpoint.</summary>

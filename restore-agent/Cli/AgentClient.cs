@@ -30,6 +30,36 @@ public sealed class AgentClient : IDisposable
 
     public TOut Post<TIn, TOut>(string path, TIn body, JsonTypeInfo<TIn> type, JsonTypeInfo<TOut> outType) => Read(Send(HttpMethod.Post, path, JsonContent.Create(body, type)), outType);
 
+    /// <summary>Makes a request that takes long, and shows how far it has come.</summary>
+    public TOut Follow<TIn, TOut>(string path, TIn body, JsonTypeInfo<TIn> type, JsonTypeInfo<ProgressLine<TOut>> lineType, ProgressDisplay display)
+        where TOut : class
+    {
+        using (display)
+        using (HttpResponseMessage response = Send(HttpMethod.Post, path, JsonContent.Create(body, type), "application/x-ndjson"))
+        using (StreamReader lines = new(response.Content.ReadAsStream()))
+        {
+            try
+            {
+                while (lines.ReadLine() is { } line)
+                {
+                    ProgressLine<TOut> told = JsonSerializer.Deserialize(line, lineType) ?? throw new CliException("the agent's answer is empty");
+                    if (told.Problem is { } problem)
+                        throw new CliException(problem.Error);
+                    if (told.Result is { } result)
+                        return result;
+                    if (told.Progress is { } progress)
+                        display.Show(progress);
+                }
+            }
+            catch (Exception e) when (e is IOException or HttpRequestException)
+            {
+                throw new CliException("the connection to the agent broke: " + e.Message);
+            }
+
+            throw new CliException("the agent has gone; snapshot-rpc agent start starts a new one");
+        }
+    }
+
     public void Post<TIn>(string path, TIn body, JsonTypeInfo<TIn> type) => Send(HttpMethod.Post, path, JsonContent.Create(body, type)).Dispose();
 
     public void Post(string path) => Send(HttpMethod.Post, path, null).Dispose();
@@ -59,9 +89,11 @@ public sealed class AgentClient : IDisposable
             return JsonSerializer.Deserialize(body, type) ?? throw new CliException("the agent's answer is empty");
     }
 
-    private HttpResponseMessage Send(HttpMethod method, string path, HttpContent? content)
+    private HttpResponseMessage Send(HttpMethod method, string path, HttpContent? content, string? accept = null)
     {
         using HttpRequestMessage request = new(method, path) { Content = content };
+        if (accept is not null)
+            request.Headers.Accept.ParseAdd(accept);
         HttpResponseMessage response;
         try
         {

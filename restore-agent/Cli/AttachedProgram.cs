@@ -19,21 +19,25 @@ public sealed class AttachedProgram : IDisposable
     private readonly TerminalSession? _terminal;
     private readonly FrameChannel _agent = new(AgentLauncher.Connect(UserFolders.AttachSocket(AgentLauncher.RuntimeFolder)));
     private readonly List<PosixSignalRegistration> _registrations = [];
+    private readonly ProgressDisplay? _progress;
     private volatile bool _left;
+    private volatile bool _started;
     private volatile int _signal;
 
-    private AttachedProgram(AttachRequest request, TerminalSession? terminal) => (_request, _terminal) = (request, terminal);
+    private AttachedProgram(AttachRequest request, TerminalSession? terminal, ProgressDisplay? progress) => (_request, _terminal, _progress) = (request, terminal, progress);
 
     /// <summary>Runs a request to its end; a detached one to its start, of which <paramref name="started"/> is told.</summary>
     /// <param name="terminal">Offered to the program; used when it has a terminal.</param>
+    /// <param name="progress">Shows how far a restore has come until its program starts.</param>
     /// <returns>The exit code for this process.</returns>
-    public static int Run(AttachRequest request, bool detached, int strace, TerminalSession? terminal = null, Action<Started>? started = null)
+    public static int Run(AttachRequest request, bool detached, int strace, TerminalSession? terminal = null, Action<Started>? started = null, ProgressDisplay? progress = null)
     {
         using (terminal)
+        using (progress)
         {
             try
             {
-                using AttachedProgram program = new(request, terminal);
+                using AttachedProgram program = new(request, terminal, progress);
                 if (!detached)
                     program.TakeSignals();
                 program.Send(detached, strace);
@@ -63,7 +67,7 @@ public sealed class AttachedProgram : IDisposable
             _registrations.Add(PosixSignalRegistration.Create(signal, context =>
             {
                 context.Cancel = true;
-                if (_request.Join is null)
+                if (_request.Join is null && (_started || _progress is null))
                 {
                     TrySend(new AttachInput { Signal = number });
                     return;
@@ -87,6 +91,7 @@ public sealed class AttachedProgram : IDisposable
             StraceDescriptor = strace >= 0,
             TerminalDescriptor = _terminal is not null,
             Window = TerminalSession.Window,
+            Progress = _progress is not null,
         };
         _agent.Send(JsonSerializer.SerializeToUtf8Bytes(whole, ApiJson.Default.AttachRequest), CollectionsMarshal.AsSpan(descriptors));
     }
@@ -99,8 +104,12 @@ public sealed class AttachedProgram : IDisposable
             AttachReply reply = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachReply) ?? new AttachReply();
             if (reply.Error is not null)
                 throw new CliException(reply.Error);
+            if (reply.Progress is not null)
+                _progress?.Show(reply.Progress);
             if (reply.Started is not null)
             {
+                _started = true;
+                _progress?.Dispose();
                 name = reply.Started.Name + (_request.Exec is null ? "" : $" --pid {reply.Started.Pid}");
                 started?.Invoke(reply.Started);
                 if (detached)
@@ -119,6 +128,8 @@ public sealed class AttachedProgram : IDisposable
         }
 
         _terminal?.Dispose();
+        if (_left && !_started && _request.Join is null)
+            throw new CliException("interrupted; what was fetched is kept, and the same command goes on from there");
         if (!_left)
             throw new CliException("the agent has gone, and the sandbox with it; snapshot-rpc agent start starts a new one");
         Console.Error.WriteLine($"snapshot-rpc: detached; snapshot-rpc attach {name} comes back");

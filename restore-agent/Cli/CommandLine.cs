@@ -12,6 +12,12 @@ public static class CommandLine
 {
     private static readonly Option<string?> StoreOption = new("--store") { Description = "file:///folder, s3://bucket/prefix?endpoint=URL or azblob://container/prefix; default: a folder of yours", HelpName = "URL" };
 
+    /// <summary>How much may go to or come from a store.</summary>
+    private static readonly Option<string?> RateOption = new("--rate") { Description = "Bytes per second to or from the store at most: 500k, 10M", HelpName = "BYTES/s" };
+
+    /// <summary>For machines: results as JSON on standard output, progress as lines of JSON on standard error.</summary>
+    private static readonly Option<bool> JsonOption = new("--json") { Description = "Print JSON (docs/json.md)" };
+
     public static RootCommand Build() => new("Runs programs in sandboxes that can be saved and restored.")
     {
         Run(), Exec(), Attach(), Checkpoint(), Restore(),
@@ -27,6 +33,11 @@ public static class CommandLine
         { } url when url.Contains("://", StringComparison.Ordinal) => url,
         { } folder => Path.GetFullPath(folder),
     };
+
+    /// <summary>The value of --rate.</summary>
+    public static long? RateOf(ParseResult result) => result.GetValue(RateOption) is not { } text ? null
+        : VolumeArguments.TryParseSize(text.EndsWith("/s", StringComparison.Ordinal) ? text[..^2] : text) is { } rate ? rate
+        : throw new CliException($"'{text}' is no rate: write bytes per second, for instance 500k or 10M");
 
     /// <summary>The command of a line, to ask for its help.</summary>
     public static string NameOf(ParseResult result) =>
@@ -100,19 +111,23 @@ public static class CommandLine
         Argument<string> snapshot = new("snapshot") { Description = "The snapshot's name" };
         Option<bool> leaveRunning = new("--leave-running") { Description = "The sandbox goes on" };
         Option<bool> replace = new("--replace") { Description = "Replace a snapshot of the same name" };
-        Command command = new("checkpoint", "Saves a sandbox as a snapshot and ends it.") { name, snapshot, leaveRunning, replace, StoreOption };
+        Command command = new("checkpoint", "Saves a sandbox as a snapshot and ends it.") { name, snapshot, leaveRunning, replace, StoreOption, RateOption, JsonOption };
         command.SetAction(result =>
         {
             using AgentClient agent = new();
-            CheckpointReport report = agent.Post($"v1/sandboxes/{Uri.EscapeDataString(result.GetValue(name)!)}/checkpoint",
+            bool json = result.GetValue(JsonOption);
+            CheckpointReport report = agent.Follow($"v1/sandboxes/{Uri.EscapeDataString(result.GetValue(name)!)}/checkpoint",
                 new CheckpointSandboxRequest
                 {
                     Snapshot = result.GetValue(snapshot)!,
                     LeaveRunning = result.GetValue(leaveRunning),
                     Replace = result.GetValue(replace),
                     Store = StoreOf(result),
+                    Rate = RateOf(result),
                 },
-                ApiJson.Default.CheckpointSandboxRequest, ApiJson.Default.CheckpointReport);
+                ApiJson.Default.CheckpointSandboxRequest, ApiJson.Default.ProgressLineCheckpointReport, new ProgressDisplay(json));
+            if (json)
+                return JsonOutput.Print(report, ApiJson.Default.CheckpointReport);
             Console.Out.WriteLine($"{report.Snapshot}: {Table.Bytes(report.MemoryBytes)} of memory, {Table.Bytes(report.StateBytes)} of state, " +
                 $"{Table.Bytes(report.StoredBytes)} stored, the program stood still for {Table.Milliseconds(report.PauseNanoseconds)}");
             foreach (string lost in report.Lost)
@@ -128,7 +143,7 @@ public static class CommandLine
         Option<string?> rootfs = new("--rootfs") { Description = "Where the root file system is now; default: where it was", HelpName = "DIR" };
         Option<int> wait = new("--wait") { Description = "Wait so long for the snapshot to be written, with all else made ready", HelpName = "SECONDS" };
         NewSandboxOptions sandbox = new(restores: true);
-        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, wait, StoreOption };
+        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, wait, StoreOption, RateOption, JsonOption };
         sandbox.AddTo(command);
         command.SetAction(result =>
         {
@@ -137,6 +152,7 @@ public static class CommandLine
             {
                 Store = StoreOf(result),
                 WaitSeconds = result.GetValue(wait),
+                Rate = RateOf(result),
                 RootFolder = result.GetValue(rootfs) is { } folder ? Path.GetFullPath(folder) : null,
                 Name = result.GetValue(sandbox.Name),
                 Detach = result.GetValue(sandbox.Detach),
@@ -147,9 +163,19 @@ public static class CommandLine
                 Volumes = sandbox.Volumes.ReadVolumes(result),
                 Limits = sandbox.Limits.Read(result),
             };
+            bool json = result.GetValue(JsonOption);
+            if (json && !request.Detach)
+                throw new CliException("--json needs --detach: without it standard output is the program's");
             TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);
             return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor, terminal,
-                request.Detach ? s => Console.Out.WriteLine($"{s.Name}: restored in {Table.Milliseconds(s.RestoreNanoseconds)}") : null);
+                s =>
+                {
+                    if (json)
+                        JsonOutput.Print(s, ApiJson.Default.Started);
+                    else if (request.Detach)
+                        Console.Out.WriteLine($"{s.Name}: restored in {Table.Milliseconds(s.RestoreNanoseconds)}");
+                },
+                new ProgressDisplay(json));
         });
         return command;
     }

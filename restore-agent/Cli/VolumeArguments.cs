@@ -61,12 +61,13 @@ public sealed class VolumeArguments(bool restores)
     }
 
     /// <summary>Bytes, with k, m, g or t for powers of 1024.</summary>
-    public static long ParseSize(string text)
+    public static long ParseSize(string text) => TryParseSize(text) ?? throw new CliException($"'{text}' is no size: write bytes, or a number with k, m, g or t");
+
+    /// <summary>Null for what is no size.</summary>
+    public static long? TryParseSize(string text)
     {
         int shift = text.Length == 0 ? 0 : char.ToLowerInvariant(text[^1]) switch { 'k' => 10, 'm' => 20, 'g' => 30, 't' => 40, _ => 0 };
         string digits = shift == 0 ? text : text[..^1];
-        if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) || number <= 0 || number > (1L << 50) >> shift)
-            throw new CliException($"'{text}' is no size: write bytes, or a number with k, m, g or t");
-        return number << shift;
+        return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number > 0 && number <= (1L << 50) >> shift ? number << shift : null;
     }
 }

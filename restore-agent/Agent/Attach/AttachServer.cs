@@ -1,6 +1,7 @@
 using System.Text.Json;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
+using RestoreAgent.Agent.Snapshots;
 using RestoreAgent.Api;
 using Sentry.Abi;
 using Sentry.Host;
@@ -106,7 +107,7 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         if (request.Run is { } run)
             Follow(client, service.RunAsync(run, streams, request.Window, id).GetAwaiter().GetResult(), run.Detach);
         else if (request is { Restore: { } restore, Snapshot: { } snapshot })
-            Follow(client, service.RestoreAsync(snapshot, restore, streams, request.Window, id).GetAwaiter().GetResult(), restore.Detach);
+            Follow(client, Await(client, request, o => service.RestoreAsync(snapshot, restore, streams, request.Window, id, o)), restore.Detach);
         else if (request is { Exec: { } exec, Sandbox: { } name })
             Follow(client, service.ExecAsync(name, exec, streams, request.Window).GetAwaiter().GetResult(), exec);
         else if (request is { Join: { } pid, Sandbox: { } joined })
@@ -116,6 +117,22 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             streams?.Dispose();
             throw AgentException.Invalid("an attach request names one of run, restore, exec, join or a token");
         }
+    }
+
+    /// <summary>Waits for a restore and tells its client how far it has come. A client that has gone by then wants it no more.</summary>
+    private static T Await<T>(FrameChannel client, AttachRequest request, Func<Operation, Task<T>> start)
+    {
+        const int TellEveryMilliseconds = 200;
+        using CancellationTokenSource gone = new();
+        Operation operation = new(request.Restore!.WaitSeconds > 0 ? "waiting" : "reading", request.Restore.Rate, gone.Token);
+        Task<T> work = start(operation);
+        while (request.Progress && Task.WaitAny([work], TellEveryMilliseconds) < 0)
+        {
+            if (!TrySend(client, new AttachReply { Progress = operation.Describe() }))
+                gone.Cancel();
+        }
+
+        return work.GetAwaiter().GetResult();
     }
 
     private static Streams? TakeStreams(int[] descriptors, AttachRequest request)
@@ -215,15 +232,17 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
     // A signal to a program that has just ended fails, and that is all right.
     private static void Observe(Task task) => _ = task.ContinueWith(t => _ = t.Exception, TaskScheduler.Default);
 
-    private static void TrySend(FrameChannel client, AttachReply reply)
+    /// <returns>False when the client has gone.</returns>
+    private static bool TrySend(FrameChannel client, AttachReply reply)
     {
         try
         {
             client.Send(JsonSerializer.SerializeToUtf8Bytes(reply, ApiJson.Default.AttachReply));
+            return true;
         }
         catch (IOException)
         {
-            // the client has gone
+            return false;
         }
     }
 }

@@ -64,8 +64,9 @@ public static class Endpoints
             table.Get(name).Exit.WaitAsync(context.RequestAborted)).WithSummary("Waits until a sandbox has ended");
         group.MapGet("{name}/logs", (string name, bool? follow, SandboxTable table, HttpContext context) =>
             LogStream.SendAsync(table.Get(name), follow ?? false, context)).WithSummary("What a detached sandbox has printed");
-        group.MapPost("{name}/checkpoint", (string name, CheckpointSandboxRequest request, SandboxTable table, CheckpointService checkpoints) =>
-            checkpoints.CheckpointAsync(table.Get(name), request)).WithSummary("Saves a sandbox as a snapshot");
+        group.MapPost("{name}/checkpoint", (string name, CheckpointSandboxRequest request, SandboxTable table, CheckpointService checkpoints, HttpContext context) =>
+            ProgressStream.AnswerAsync(context, new Operation("saving", request.Rate, context.RequestAborted), operation => checkpoints.CheckpointAsync(table.Get(name), request, operation),
+                ApiJson.Default.CheckpointReport, ApiJson.Default.ProgressLineCheckpointReport)).Produces<CheckpointReport>().WithSummary("Saves a sandbox as a snapshot");
         group.MapGet("{name}/inspect", async (string name, SandboxTable table) =>
         {
             Sandbox sandbox = table.Get(name);

@@ -46,7 +46,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     }
 
     /// <summary>Restores a snapshot into a new sandbox. Takes over the streams, which are null when detached.</summary>
-    public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, WindowSize? window, string? id = null)
+    public async Task<(Sandbox Sandbox, Started Started)> RestoreAsync(string snapshot, RestoreSnapshotRequest request, Streams? streams, WindowSize? window, string? id = null, Operation? operation = null)
     {
         Sandbox? sandbox = null;
         Task<SentryProcess>? taken = null;
@@ -55,7 +55,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         {
             CheckWaiting(request);
             taken = request.WaitSeconds > 0 ? pool.TakeAsync(request.Platform) : null;
-            using FoundImage image = await restores.FindAsync(snapshot, request).ConfigureAwait(false);
+            using FoundImage image = await restores.FindAsync(snapshot, request, operation?.Cancelled ?? default).ConfigureAwait(false);
 
             // A dump whose sandbox goes on here: its ports are free from now on, its place on a switch when this one takes it.
             image.Pending?.Source.Network.Unpublish();
@@ -69,7 +69,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             };
             taken ??= pool.TakeAsync(request.Platform);
             gofer = GoferProcess.Start(folders, root, identity.Volumes);
-            Task<PreparedImage> preparing = restores.PrepareAsync(image);
+            Task<PreparedImage> preparing = restores.PrepareAsync(image, operation);
             try
             {
                 sandbox = Add(identity, plan, ref streams);

@@ -12,7 +12,7 @@ namespace RestoreAgent.Agent.Snapshots;
 /// <summary>Saves sandboxes as snapshots: all of it or nothing, and a sandbox that could not be saved goes on.</summary>
 public sealed class CheckpointService(AgentFolders folders, Stores stores, ImageCache cache, SentryPool pool, PendingSnapshots pending, ILogger<CheckpointService> logger)
 {
-    public async Task<CheckpointReport> CheckpointAsync(Sandbox sandbox, CheckpointSandboxRequest request)
+    public async Task<CheckpointReport> CheckpointAsync(Sandbox sandbox, CheckpointSandboxRequest request, Operation operation)
     {
         SnapshotNames.Validate(request.Snapshot);
         IObjectStore store = stores.Open(request.Store);
@@ -23,6 +23,7 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
         bool held = true;
         try
         {
+            operation.Cancelled.ThrowIfCancellationRequested();
             SandboxInspection inspection = await sandbox.InspectAsync().ConfigureAwait(false);
             using DumpFolder folder = new(folders);
             Dump dump;
@@ -37,9 +38,11 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
             PendingSnapshot? moved = request.LeaveRunning ? null : pending.Offer(store.Location, request.Snapshot,
                 () => new PendingSnapshot(sandbox, Describe(sandbox, request.Snapshot, inspection, []), OpenFiles.Open(folder.StateFile, folder.MemoryFile)));
             WrittenImage written;
+            operation.Phase = "writing";
             try
             {
-                written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace, keepFrames: moved is null && !request.LeaveRunning).ConfigureAwait(false);
+                written = await WriteAsync(sandbox, request.Snapshot, store, folder, dump, inspection, request.Replace, keepFrames: moved is null && !request.LeaveRunning,
+                    operation, moved is null ? operation.Cancelled : CancellationToken.None).ConfigureAwait(false);
                 await (moved?.Over ?? Task.CompletedTask).ConfigureAwait(false);
             }
             catch (Exception e) when (!request.LeaveRunning)
@@ -96,13 +99,14 @@ public sealed class CheckpointService(AgentFolders folders, Stores stores, Image
 
     /// <summary>Writes a dump as a named image and puts its files into the cache.</summary>
     /// <param name="keepFrames">What comes for the sandbox while this goes on is the image's: it stands still.</param>
-    public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace, bool keepFrames = false)
+    public async Task<WrittenImage> WriteAsync(Sandbox sandbox, string name, IObjectStore store, DumpFolder folder, Dump dump, SandboxInspection inspection, bool replace,
+        bool keepFrames = false, Operation? operation = null, CancellationToken cancellationToken = default)
     {
         BaseFileHasher hasher = new(sandbox.Identity.RootFolder, folders.BaseHashes);
         async Task KeepAsync(SnapshotInfo written) => SavedNetworkJson.Write(sandbox.Network.Save(await sandbox.KeptFramesAsync().ConfigureAwait(false)), written.Properties);
         SnapshotInfo info = Describe(sandbox, name, inspection, await hasher.HashAsync(dump.Reply.BaseFiles.Select(f => (f.Path, f.Size))).ConfigureAwait(false));
         WrittenImage written = await ImageWriter.WriteAsync(store, info, folder.StateFile, folder.MemoryFile, dump.DataRanges,
-            new ImageWriterOptions { Replace = replace, BeforeManifest = keepFrames ? KeepAsync : null }).ConfigureAwait(false);
+            new ImageWriterOptions { Replace = replace, BeforeManifest = keepFrames ? KeepAsync : null, Transfer = operation?.Transfer }, cancellationToken).ConfigureAwait(false);
         try
         {
             cache.Seed(written.ManifestId, folder.StateFile, folder.MemoryFile).Dispose();

@@ -50,11 +50,11 @@ public sealed class RestoreService(AgentFolders folders, Stores stores, ImageCac
     private static readonly TimeSpan LookAgainLocally = TimeSpan.FromMilliseconds(10), LookAgain = TimeSpan.FromMilliseconds(250);
 
     /// <summary>Looks a snapshot up, waiting for it as long as the request says.</summary>
-    public async Task<FoundImage> FindAsync(string snapshot, RestoreSnapshotRequest request)
+    public async Task<FoundImage> FindAsync(string snapshot, RestoreSnapshotRequest request, CancellationToken cancellationToken = default)
     {
         IObjectStore store = stores.Open(request.Store);
         if (request.WaitSeconds <= 0)
-            return Found(snapshot, request, await ImageReader.OpenAsync(store, snapshot).ConfigureAwait(false));
+            return Found(snapshot, request, await ImageReader.OpenAsync(store, snapshot, cancellationToken).ConfigureAwait(false));
         Task<PendingSnapshot> dump = pending.Expect(store.Location, snapshot);
         bool taken = false;
         try
@@ -64,6 +64,7 @@ public sealed class RestoreService(AgentFolders folders, Stores stores, ImageCac
             {
                 if (await TryOpenAsync(store, snapshot).ConfigureAwait(false) is { } reader)
                     return Found(snapshot, request, reader);
+                cancellationToken.ThrowIfCancellationRequested();
                 if (Environment.TickCount64 > end)
                     throw AgentException.NotFound($"{store.Location} has no snapshot {snapshot} after {request.WaitSeconds} s");
                 if (await Task.WhenAny(dump, Task.Delay(pause)).ConfigureAwait(false) == dump)
@@ -84,12 +85,14 @@ public sealed class RestoreService(AgentFolders folders, Stores stores, ImageCac
     }
 
     /// <summary>Checks the base tree and has the image's files in the local cache.</summary>
-    public async Task<PreparedImage> PrepareAsync(FoundImage found)
+    public async Task<PreparedImage> PrepareAsync(FoundImage found, Operation? operation = null)
     {
         if (found.Pending is { } taken)
             return new PreparedImage(taken.Files, null);
+        if (operation is not null)
+            operation.Phase = "reading";
         await new BaseFileHasher(found.RootFolder, folders.BaseHashes).CheckAsync(found.Info.BaseFiles).ConfigureAwait(false);
-        CachedImage image = cache.TryOpen(found.Reader!.ManifestId) ?? await cache.GetAsync(found.Reader).ConfigureAwait(false);
+        CachedImage image = cache.TryOpen(found.Reader!.ManifestId) ?? await cache.GetAsync(found.Reader, operation?.Transfer, operation?.Cancelled ?? default).ConfigureAwait(false);
         try
         {
             return new PreparedImage(OpenFiles.Open(image.StateFile, image.MemoryFile), image);

@@ -34,8 +34,8 @@ public sealed class Stores(AgentFolders folders) : IAsyncDisposable
     private static IObjectStore Make(StoreUrl url) => url.Kind switch
     {
         StoreKind.File => new LocalStore(url.Root),
-        StoreKind.S3 => S3Store.Open(url),
-        StoreKind.AzureBlob => AzureBlobStore.Open(url),
+        StoreKind.S3 => new PatientStore(S3Store.Open(url), url.Policy),
+        StoreKind.AzureBlob => new PatientStore(AzureBlobStore.Open(url), url.Policy),
         _ => throw new StoreException(StoreError.Invalid, $"stores of kind {url.Kind} cannot be opened"),
     };
 }

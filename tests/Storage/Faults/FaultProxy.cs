@@ -200,7 +200,8 @@ public sealed class FaultProxy : IDisposable
                 await fromClient.ReadHeadAsync(_stop.Token); // until the client gives up
                 return false;
             case FaultKind.Stale when _first.TryGetValue(line[1], out Answer? old):
-                await SendAllAsync(client, old.Head, old.Body);
+                const string Id = "x-ms-client-request-id"; // Azure's SDK wants its own back
+                await SendAllAsync(client, head.Header(Id) is { } id ? new HttpHead(old.Head).With(Id, id) : old.Head, old.Body);
                 return true;
         }
 

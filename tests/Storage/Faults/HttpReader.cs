@@ -18,7 +18,11 @@ internal sealed record HttpHead(byte[] Bytes)
 
     internal bool Closes => string.Equals(Header("Connection"), "close", StringComparison.OrdinalIgnoreCase);
 
-    private string? Header(string name) => _lines.Skip(1).FirstOrDefault(l => l.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase))?[(name.Length + 1)..].Trim();
+    /// <summary>The same head with another value of a header that it has.</summary>
+    internal byte[] With(string name, string value) => Encoding.ASCII.GetBytes(string.Join("\r\n",
+        _lines.Select(l => l.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase) ? $"{name}: {value}" : l)));
+
+    internal string? Header(string name) => _lines.Skip(1).FirstOrDefault(l => l.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase))?[(name.Length + 1)..].Trim();
 }
 
 /// <summary>An answer as it came, chunks of a chunked one with their frames.</summary>
