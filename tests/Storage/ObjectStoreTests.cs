@@ -18,6 +18,17 @@ public abstract class ObjectStoreTests
     protected abstract IObjectStore? CreateMissing();
 
     [ServerFact]
+    public async Task Replace_TakesThePlaceOfWhatIsThere()
+    {
+        await using IObjectStore store = Create();
+        await store.ReplaceAsync("a/key", "old"u8.ToArray());
+        Assert.False(await store.PutIfAbsentAsync("a/key", "other"u8.ToArray()));
+        await store.ReplaceAsync("a/key", "newer"u8.ToArray());
+        Assert.Equal("newer"u8.ToArray(), await store.GetWholeAsync("a/key", 10));
+        Assert.Equal(["a/key"], await KeysAsync(store, ""));
+    }
+
+    [ServerFact]
     public async Task Put_NewKey_CanBeReadBack()
     {
         await using IObjectStore store = Create();
