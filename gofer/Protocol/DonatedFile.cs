@@ -67,7 +67,17 @@ public sealed class DonatedFile : IDisposable
     /// <summary>SEEK_DATA 3 and SEEK_HOLE 4 of lseek(2).</summary>
     public Result<long> Seek(long offset, int whence) => HostFile.Seek(_descriptor, offset, whence);
 
+    /// <summary>fsync(2); may take long.</summary>
     public Errno Sync() => HostFile.Sync(_descriptor);
+
+    /// <summary>fdatasync(2); may take long.</summary>
+    public Errno SyncData() => HostFile.DataSync(_descriptor);
+
+    /// <summary>syncfs(2) of the file system that it is in; may take long.</summary>
+    public Errno SyncFileSystem() => HostFile.SyncFileSystem(_descriptor);
+
+    /// <summary>The same opening once more, to be disposed of by itself.</summary>
+    public Result<DonatedFile> Duplicate() => HostFile.Duplicate(_descriptor).TryGet(out int copy, out Errno error) ? new DonatedFile(copy, Attributes) : error;
 
     public Errno ChangeMode(uint permissions) => HostFile.ChangeMode(_descriptor, (int)permissions);
 

@@ -156,6 +156,9 @@ public static unsafe class HostFile
 
     public static Errno Sync(int descriptor) => HostSyscall.ErrorOf(HostSyscall.Call(Sysno.fsync, descriptor));
 
+    /// <summary>syncfs(2): of the file system that a file is in.</summary>
+    public static Errno SyncFileSystem(int descriptor) => HostSyscall.ErrorOf(HostSyscall.Call(Sysno.syncfs, descriptor));
+
     public static Errno DataSync(int descriptor) => HostSyscall.ErrorOf(HostSyscall.Call(Sysno.fdatasync, descriptor));
 
     /// <summary>flock(2): LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8.</summary>

@@ -20,8 +20,21 @@ public interface IKernelHost : IStackHost
     /// <summary>A program started from outside has ended with this wait status; with process 1 the sandbox is over.</summary>
     void OnProgramExited(int pid, int waitStatus);
 
+    /// <summary>Has something done that may take long, on a thread of its own.</summary>
+    void RunAside(IHostWork work);
+
     /// <summary>A task reached the call number that --save-at-call names and waits for a checkpoint.</summary>
     void OnSavePoint();
+}
+
+/// <summary>Something that the host may take long for.</summary>
+public interface IHostWork
+{
+    /// <summary>Without the kernel lock; may use nothing of the kernel's.</summary>
+    void Run();
+
+    /// <summary>Afterwards, under the kernel lock.</summary>
+    void OnDone();
 }
 
 /// <summary>Page-granular storage in one host file, mapped into the sentry and mappable into guests.</summary>

@@ -58,7 +58,7 @@ public static class SyscallTable
         table[Sysno.select] = Full(SelectSyscalls.Select);
         table[Sysno.sched_yield] = Full(SchedulingSyscalls.SchedYield);
         table[Sysno.mremap] = Full(MemorySyscalls.Mremap);
-        table[Sysno.msync] = Full(AdviceSyscalls.Msync);
+        table[Sysno.msync] = Full(SyncSyscalls.Msync);
         table[Sysno.mincore] = Full(AdviceSyscalls.Mincore);
         table[Sysno.madvise] = Partial(AdviceSyscalls.Madvise, "guard pages, KSM and memory failure are EINVAL");
         table[Sysno.shmget] = Full(ShmSyscalls.Shmget);
@@ -106,8 +106,8 @@ public static class SyscallTable
         table[Sysno.msgctl] = Full(MsgSyscalls.Msgctl);
         table[Sysno.fcntl] = Full(DescriptorSyscalls.Fcntl);
         table[Sysno.flock] = Full(DescriptorSyscalls.Flock);
-        table[Sysno.fsync] = Full(ReadWriteSyscalls.Fsync);
-        table[Sysno.fdatasync] = Full(ReadWriteSyscalls.Fdatasync);
+        table[Sysno.fsync] = Full(SyncSyscalls.Fsync);
+        table[Sysno.fdatasync] = Full(SyncSyscalls.Fdatasync);
         table[Sysno.truncate] = Full(ReadWriteSyscalls.Truncate);
         table[Sysno.ftruncate] = Full(ReadWriteSyscalls.Ftruncate);
         table[Sysno.getdents] = Full(StatSyscalls.Getdents);
@@ -194,7 +194,7 @@ public static class SyscallTable
         table[Sysno.adjtimex] = Partial(TimeSyscalls.Adjtimex, "the guest cannot set the clock");
         table[Sysno.setrlimit] = Full(LimitSyscalls.Setrlimit);
         table[Sysno.chroot] = Full(PathSyscalls.Chroot);
-        table[Sysno.sync] = Full(ReadWriteSyscalls.Sync);
+        table[Sysno.sync] = Full(SyncSyscalls.Sync);
         table[Sysno.acct] = Missing(Errno.ENOSYS);
         table[Sysno.settimeofday] = Partial(TimeSyscalls.Settimeofday, "the guest cannot set the clock");
         table[Sysno.mount] = Partial(PathSyscalls.Mount, "tmpfs, proc, sysfs, devtmpfs, mqueue, bind, move, remount, propagation; no block devices");
@@ -309,7 +309,7 @@ public static class SyscallTable
         table[Sysno.get_robust_list] = Full(FutexSyscalls.GetRobustList);
         table[Sysno.splice] = Full(ReadWriteSyscalls.Splice);
         table[Sysno.tee] = Full(ReadWriteSyscalls.Tee);
-        table[Sysno.sync_file_range] = Full(ReadWriteSyscalls.SyncFileRange);
+        table[Sysno.sync_file_range] = Full(SyncSyscalls.SyncFileRange);
         table[Sysno.vmsplice] = Full(ReadWriteSyscalls.Vmsplice);
         table[Sysno.move_pages] = Full(PolicySyscalls.MovePages);
         table[Sysno.utimensat] = Full(PathSyscalls.Utimensat);
@@ -338,7 +338,7 @@ public static class SyscallTable
         table[Sysno.name_to_handle_at] = Partial(PathSyscalls.NameToHandleAt, "EOPNOTSUPP: files have no handles");
         table[Sysno.open_by_handle_at] = Partial(PathSyscalls.OpenByHandleAt, "EPERM always");
         table[Sysno.clock_adjtime] = Partial(TimeSyscalls.ClockAdjtime, "the guest cannot set the clock");
-        table[Sysno.syncfs] = Full(ReadWriteSyscalls.Syncfs);
+        table[Sysno.syncfs] = Full(SyncSyscalls.Syncfs);
         table[Sysno.sendmmsg] = Full(MessageSyscalls.Sendmmsg);
         table[Sysno.setns] = Full(NamespaceSyscalls.Setns);
         table[Sysno.getcpu] = Partial(SchedulingSyscalls.Getcpu, "the lowest CPU of the affinity mask");

@@ -20,5 +20,7 @@ internal sealed class MainHost(IPlatform platform, MainClock clock, MainArena ar
 
     public void OnProgramExited(int pid, int waitStatus) => sandbox.OnProgramExited(pid, waitStatus);
 
+    public void RunAside(IHostWork work) => sandbox.RunAside(work);
+
     public void OnSavePoint() => sandbox.OnSavePoint();
 }

@@ -23,6 +23,7 @@ internal sealed class Sandbox : IDisposable
     private readonly EventLoop _loop;
     private readonly IPlatform _platform;
     private readonly MainHost _host;
+    private readonly HostWorkers _workers = new(Guarded);
     private GuestKernel _kernel = null!;
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
@@ -66,6 +67,8 @@ internal sealed class Sandbox : IDisposable
         _over = true;
         _platform.Quit();
     }
+
+    public void RunAside(IHostWork work) => _workers.Run(work, _kernel);
 
     public void OnSavePoint() => TrySend(new SavePointReached());
 

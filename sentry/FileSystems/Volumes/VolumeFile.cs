@@ -48,6 +48,15 @@ public sealed partial class VolumeRegular : VolumeInode
 
     public override Errno Truncate(long length) => Change(new NodeChange(NodeChange.HasSize, 0, 0, 0, length, 0, 0));
 
+    /// <summary>A file that was open for writing is closed: the volume keeps its descriptor, as that of its last one, for syncfs(2). False when it has no name any
+    /// more, and would take up room on the disk.</summary>
+    internal bool KeepForSync(DonatedFile file)
+    {
+        if (!IsGone)
+            Volume.KeepForSync(this, file);
+        return !IsGone;
+    }
+
     protected override void OnFoundAgain(in NodeAttributes attributes) => _changed = attributes.Size != Size || attributes.ModifyTime != ModifyTime;
 
     protected override void OnAllClosed()
@@ -74,6 +83,9 @@ public sealed partial class VolumeFile : InodeFile
     }
 
     public VolumeRegular Regular => _regular;
+
+    /// <summary>The host's file, where it is open.</summary>
+    internal DonatedFile? Donated => _donated;
 
     public override bool IsRegularFile => true;
 
@@ -173,9 +185,8 @@ public sealed partial class VolumeFile : InodeFile
             }
 
             _regular.Doubt();
-            if ((Flags & (OpenFlags.DSync | OpenFlags.Sync)) != 0)
-                error = file.Sync();
-            return error == Errno.None ? done : error;
+            _regular.Volume.LastWriter = this;
+            return done;
         }
         finally
         {
@@ -227,7 +238,11 @@ public sealed partial class VolumeFile : InodeFile
         return file.Allocate(mode, offset, length);
     }
 
-    public override Errno Sync() => Get().TryGet(out DonatedFile? file, out Errno error) ? file.Sync() : error;
+    public override Errno Sync() => Get().TryGet(out _, out Errno error) ? Errno.None : error;
+
+    public override HostSync? StartSync(bool dataOnly) => Get() is { IsOk: true } open ? VolumeSync.Of(open.Value, dataOnly ? SyncScope.Data : SyncScope.File) : null;
+
+    public override bool SyncsWrites => (Flags & (OpenFlags.DSync | OpenFlags.Sync)) != 0;
 
     public override SyscallResult Ioctl(Task caller, uint request, ulong argument)
     {
@@ -251,7 +266,9 @@ public sealed partial class VolumeFile : InodeFile
     protected override void OnRelease()
     {
         base.OnRelease();
-        _donated?.Dispose();
+        _regular.Volume.ForgetWriter(this);
+        if (_donated is { } file && !(CanWrite && _regular.KeepForSync(file)))
+            file.Dispose();
         _donated = null;
     }
 

@@ -15,6 +15,8 @@ public sealed partial class VolumeFileSystem : FileSystem, IAfterLoad
     [NotSaved("of the host that is gone")] private readonly Dictionary<HostIdentity, WeakReference<VolumeInode>> _known = [];
     [NotSaved("of the gofer that is gone")] private readonly Queue<VolumeDirectory> _handles = new();
     [NotSaved("filled while loading")] private readonly List<VolumeInode> _loaded = [];
+    [NotSaved("what is written is on the host, and stays there when the sandbox goes on elsewhere")] private (VolumeInode? Inode, DonatedFile? File) _written;
+    [NotSaved("as before")] private VolumeFile? _lastWriter;
     [NotSaved("counted from the table")] private int _sweepAt = 1024;
     [Saved(1)] private int _index;
     [Saved(2)] private string _place;
@@ -92,6 +94,37 @@ public sealed partial class VolumeFileSystem : FileSystem, IAfterLoad
 
         _known[identity] = new WeakReference<VolumeInode>(inode);
     }
+
+    /// <summary>What was written last, so that the file system on the host can be named when nothing is open.</summary>
+    internal void KeepForSync(VolumeInode inode, DonatedFile file)
+    {
+        _written.File?.Dispose();
+        _written = (inode, file);
+    }
+
+    internal void ForgetForSync(VolumeInode inode)
+    {
+        if (!ReferenceEquals(_written.Inode, inode))
+            return;
+        _written.File?.Dispose();
+        _written = default;
+    }
+
+    /// <summary>Who has written last and is still open.</summary>
+    internal VolumeFile? LastWriter
+    {
+        get => _lastWriter;
+        set => _lastWriter = value;
+    }
+
+    internal void ForgetWriter(VolumeFile file)
+    {
+        if (ReferenceEquals(_lastWriter, file))
+            _lastWriter = null;
+    }
+
+    /// <summary>Null when nothing has been written.</summary>
+    public override HostSync? StartSync() => VolumeSync.Of(_lastWriter?.Donated ?? _written.File, SyncScope.FileSystem);
 
     internal void Forget(in NodeAttributes attributes) => _known.Remove(HostIdentity.Of(attributes));
 

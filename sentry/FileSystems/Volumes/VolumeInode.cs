@@ -26,7 +26,7 @@ public abstract partial class VolumeInode : Inode, IAfterLoad
         Learn(attributes);
     }
 
-    protected VolumeFileSystem Volume => (VolumeFileSystem)FileSystem;
+    internal VolumeFileSystem Volume => (VolumeFileSystem)FileSystem;
 
     internal VolumeDirectory? ParentDirectory => _parent;
 
@@ -77,6 +77,7 @@ public abstract partial class VolumeInode : Inode, IAfterLoad
         {
             LinkCount = 0;
             _gone = true;
+            Volume.ForgetForSync(this);
             if (_attributes is { } attributes)
                 Volume.Forget(attributes);
         }

@@ -31,6 +31,7 @@ internal sealed partial class AioRequest : IWaiter, IAfterLoad
     [Saved(11)] public EventFile? Notify;
     [Saved(12)] public bool IsDone;
     [NotSaved("tried again after a restore")] private bool _posted;
+    [NotSaved("begun anew after a restore")] private HostSync? _sync;
 
     internal const int Read = 0, Write = 1, Sync = 2, DataSync = 3, Poll = 5, NoOperation = 6, ReadVector = 7, WriteVector = 8;
 
@@ -49,8 +50,14 @@ internal sealed partial class AioRequest : IWaiter, IAfterLoad
         {
             case NoOperation:
                 return 0;
+            case Sync or DataSync when File.Sync() is var refused && refused != Errno.None:
+                return -(long)refused;
+            case Sync or DataSync when _sync is null && File.StartSync(Operation == DataSync) is { } begun:
+                _sync = begun.Begin(Submitter.Kernel);
+                _sync.Waiters.Add(this, PollEvents.All);
+                return null;
             case Sync or DataSync:
-                return -(long)File.Sync();
+                return _sync is null or { IsDone: true } ? -(long)(_sync?.Error ?? Errno.None) : null;
             case Poll:
                 PollEvents ready = File.Poll() & ((PollEvents)(uint)Buffer | PollEvents.Err | PollEvents.Hup);
                 return ready == 0 ? null : (long)ready;
@@ -75,6 +82,8 @@ internal sealed partial class AioRequest : IWaiter, IAfterLoad
             moved = reads ? File.Read(Submitter, buffer) : File.Write(Submitter, buffer);
         if (moved.Error == Errno.EAGAIN && File.WaitQueue is not null && !File.IsNonBlocking)
             return null;
+        if (moved.IsOk && !reads && HostSync.AfterWrite(File) is var unsynced && unsynced != Errno.None)
+            return -(long)unsynced;
         return moved.IsOk ? moved.Value : -(long)moved.Error;
     }
 
@@ -90,6 +99,7 @@ internal sealed partial class AioRequest : IWaiter, IAfterLoad
     {
         IsDone = true;
         File.WaitQueue?.Remove(this);
+        _sync?.Waiters.Remove(this);
         File.Release();
         Notify?.Release();
     }

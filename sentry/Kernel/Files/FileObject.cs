@@ -204,7 +204,14 @@ public abstract partial class FileObject
 
     public virtual Errno Truncate(long length) => Errno.EINVAL;
 
+    /// <summary>fsync(2) of what has nothing to wait for.</summary>
     public virtual Errno Sync() => Errno.EINVAL;
+
+    /// <summary>fsync(2), or fdatasync(2), of what the host's disk must be waited for; null of what <see cref="Sync"/> answers.</summary>
+    public virtual HostSync? StartSync(bool dataOnly) => null;
+
+    /// <summary>Each write is to reach the disk before it returns (O_SYNC, O_DSYNC), and that has to be waited for by <see cref="StartSync"/>.</summary>
+    public virtual bool SyncsWrites => false;
 
     /// <summary>The host file pieces that back [offset, offset+length) for mmap(2), page-aligned; what lies beyond the end of the file is left out.
     /// A shared mapping sees and makes changes of the file; a private one may be backed by pages that never change. ENODEV: not mappable.</summary>

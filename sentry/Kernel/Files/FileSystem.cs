@@ -63,6 +63,9 @@ public abstract partial class FileSystem
 
     public abstract FileSystemStatus GetStatus();
 
+    /// <summary>syncfs(2); null where there is nothing to wait for.</summary>
+    public virtual HostSync? StartSync() => null;
+
     /// <summary>Extra mount options shown in /proc/mounts, with a leading comma, or nothing.</summary>
     public virtual string DescribeOptions() => "";
 }

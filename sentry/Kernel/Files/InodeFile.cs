@@ -33,6 +33,8 @@ public abstract partial class InodeFile : FileObject
 
     public override Errno Sync() => Errno.None;
 
+    public override HostSync? StartSync(bool dataOnly) => _inode.IsDirectory ? _inode.FileSystem.StartSync() : null;
+
     public override bool CanPoll => WaitQueue is not null;
 
     internal override FileLocks Locks => _inode.Locks;

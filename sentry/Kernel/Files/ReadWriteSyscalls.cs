@@ -1,6 +1,6 @@
 namespace Sentry.Kernel.Files;
 
-/// <summary>System calls: read, write, readv, writev, pread64, pwrite64 and their kin, lseek, truncate, fallocate, fsync.</summary>
+/// <summary>System calls: read, write, readv, writev, pread64, pwrite64 and their kin, lseek, truncate, fallocate.</summary>
 internal static class ReadWriteSyscalls
 {
     /// <summary>MAX_RW_COUNT: no call moves more.</summary>
@@ -152,6 +152,14 @@ internal static class ReadWriteSyscalls
     /// <summary>One try at a write, which for pipes and streams goes on until everything is written (pipe(7)).</summary>
     internal static SyscallResult WriteTo(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
     {
+        if (!file.SyncsWrites)
+            return WriteOnce(task, file, buffer, offset, dontWait);
+        SyscallResult written = task.CurrentCall?.State is SyncWait ? SyscallResult.Ok : WriteOnce(task, file, buffer, offset, dontWait);
+        return written is { IsValue: true, Value: >= 0 } ? SyncWait.Await(task, written.Value, () => file.StartSync(dataOnly: false)) : written;
+    }
+
+    private static SyscallResult WriteOnce(Task task, FileObject file, in UserBuffer buffer, long? offset, bool dontWait)
+    {
         if (file.CheckUse(task, write: true) is { } refused)
             return refused;
         if (task.Kernel.FileWatches != 0 && file.IsRegularFile)
@@ -222,23 +230,6 @@ internal static class ReadWriteSyscalls
         return args.I2 is < 0 or > 4 ? Errno.EINVAL : file.Seek((long)args.A1, args.I2);
     }
 
-    internal static SyscallResult Fsync(Task task, in SyscallArgs args) => task.TryGetFile(args.I0, out FileObject? file) ? file.Sync() : Errno.EBADF;
-
-    internal static SyscallResult Fdatasync(Task task, in SyscallArgs args) => Fsync(task, args);
-
-    internal static SyscallResult Sync(Task task, in SyscallArgs args) => SyscallResult.Ok;
-
-    internal static SyscallResult Syncfs(Task task, in SyscallArgs args) =>
-        task.TryGetFile(args.I0, out FileObject? file) && file is not PathFile ? SyscallResult.Ok : Errno.EBADF;
-
-    internal static SyscallResult SyncFileRange(Task task, in SyscallArgs args)
-    {
-        if (!task.TryGetFile(args.I0, out FileObject? file) || file is PathFile)
-            return Errno.EBADF;
-        if ((args.A3 & ~7UL) != 0 || (long)args.A1 < 0 || (long)args.A2 < 0)
-            return Errno.EINVAL;
-        return file.IsRegularFile || file is DirectoryFile ? SyscallResult.Ok : Errno.ESPIPE;
-    }
 
     internal static SyscallResult Fadvise64(Task task, in SyscallArgs args)
     {

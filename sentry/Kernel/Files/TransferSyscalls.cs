@@ -162,6 +162,8 @@ internal static class TransferSyscalls
     private static SyscallResult Move(Task task, FileObject source, long? from, FileObject target, long? to, ulong count, bool dontWait)
     {
         SyscallResult moved = MoveBytes(task, source, from, target, to, count, dontWait);
+        if (moved is { IsValue: true, Value: > 0 } && HostSync.AfterWrite(target) is var unsynced && unsynced != Errno.None)
+            return unsynced;
         if (task.Kernel.FileWatches != 0 && moved is { IsValue: true, Value: > 0 })
         {
             FileNotifier.OnFile(source, FileEvent.Access);

@@ -1,7 +1,7 @@
 
 namespace Sentry.Kernel.Memory;
 
-/// <summary>System calls about memory as it is: madvise, process_madvise, mincore, msync, membarrier.</summary>
+/// <summary>System calls about memory as it is: madvise, process_madvise, mincore, membarrier.</summary>
 internal static class AdviceSyscalls
 {
     private const int Normal = 0, DontNeed = 4, Free = 8, Remove = 9, DontFork = 10, DoFork = 11, HugePage = 14, NoHugePage = 15, DontDump = 16, DoDump = 17,
@@ -215,26 +215,6 @@ internal static class AdviceSyscalls
                 resident[(int)((first - start) / Mappings.PageSize)..(int)((Math.Min(end, first + extent.Length) - start) / Mappings.PageSize)].Fill(1);
             }
         }
-    }
-
-    internal static SyscallResult Msync(Task task, in SyscallArgs args)
-    {
-        const int async = 1, invalidate = 2, sync = 4;
-        ulong end = args.A0 + Mappings.RoundUp(args.A1);
-        if ((args.A0 & (Mappings.PageSize - 1)) != 0 || (args.I2 & ~(async | invalidate | sync)) != 0 || (args.I2 & (async | sync)) == (async | sync))
-            return Errno.EINVAL;
-        if (end < args.A0)
-            return Errno.ENOMEM;
-        if (end == args.A0)
-            return SyscallResult.Ok;
-        for (int i = task.Memory.Areas.FirstEndingAfter(args.A0); (args.I2 & invalidate) != 0 && i < task.Memory.Areas.Count && task.Memory.Areas[i].Start < end; i++)
-        {
-            if (task.Memory.Areas[i].Has(AreaFlags.Locked))
-                return Errno.EBUSY;
-        }
-
-        // Shared mappings and files are the same pages: there is nothing to be written back.
-        return task.Memory.Areas.Covers(args.A0, end) ? SyscallResult.Ok : Errno.ENOMEM;
     }
 
     // ---- membarrier ----------------------------------------------------------------------------------------------

@@ -45,6 +45,27 @@ internal sealed class FakeHost : IKernelHost
             destination[i] = (byte)((i * 37) + 11);
     }
 
+    /// <summary>Work that the kernel asked for; done at once unless <see cref="HoldsWork"/>.</summary>
+    public Queue<IHostWork> Work { get; } = [];
+
+    public bool HoldsWork { get; set; }
+
+    public void RunAside(IHostWork work)
+    {
+        Work.Enqueue(work);
+        if (!HoldsWork)
+            DoWork();
+    }
+
+    public void DoWork()
+    {
+        while (Work.TryDequeue(out IHostWork? work))
+        {
+            work.Run();
+            work.OnDone();
+        }
+    }
+
     public void Log(string message) => Lines.Add(message);
 
     public void OnProgramExited(int pid, int waitStatus) => InitStatus = waitStatus;

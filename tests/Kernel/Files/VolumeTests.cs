@@ -63,6 +63,51 @@ public sealed class VolumeTests : FileTestBase, IDisposable
         Assert.Equal(S.IFDIR, Stat("/srv/data/f").st_mode & S.IFMT);
     }
 
+    /// <summary>The host's disk is waited for by the call alone: the kernel goes on, and a call that is tried again after a restore begins anew.</summary>
+    [Fact]
+    public void Sync_WaitsForTheHostAlone()
+    {
+        WriteFile("/srv/data/f", "x");
+        int fd = Open("/srv/data/f", ReadWrite), directory = Open("/srv/data"), synced = Open("/srv/data/f", WriteOnly | 0x101000), other = Open("/note", ReadWrite | Create);
+        ulong address = (ulong)Call(Sysno.mmap, 0, 4096, 3, 1, fd, 0);
+        Kernel.Host.HoldsWork = true;
+        Assert.Equal(0, Call(Sysno.fsync, other));
+        Assert.Equal(0, Call(Sysno.msync, address, 4096, 1));
+        foreach ((int number, ulong first) in ((int, ulong)[])[(Sysno.fsync, (ulong)fd), (Sysno.fdatasync, (ulong)fd), (Sysno.fsync, (ulong)directory), (Sysno.syncfs, (ulong)directory), (Sysno.sync, 0), (Sysno.msync, address)])
+        {
+            Assert.Null(Kernel.Call(Task, number, first, 4096, 4));
+            Assert.Single(Kernel.Host.Work);
+            Kernel.RetryAll();
+            Assert.Single(Kernel.Host.Work);
+            Kernel.Host.DoWork();
+            Kernel.RunReady();
+            Assert.Equal(0, TestKernel.Result(Task));
+        }
+
+        Assert.Null(Kernel.Call(Task, Sysno.write, (ulong)synced, Kernel.PutString(Task, "yz"), 2));
+        Assert.Equal("yz", File.ReadAllText(OnHost("f")));
+        Kernel.Host.DoWork();
+        Kernel.RunReady();
+        Assert.Equal(2, TestKernel.Result(Task));
+        Assert.Equal("yz", File.ReadAllText(OnHost("f")));
+    }
+
+    /// <summary>syncfs needs a descriptor of the volume: of what was written last and is closed now, but not of what has been deleted.</summary>
+    [Fact]
+    public void Syncfs_NothingOpen_SyncsWhatWasWrittenLast()
+    {
+        int directory = Open("/srv/data");
+        Kernel.Host.HoldsWork = true;
+        Assert.Equal(0, Call(Sysno.syncfs, directory));
+        WriteFile("/srv/data/f", "x");
+        Assert.Null(Kernel.Call(Task, Sysno.syncfs, (ulong)directory));
+        Kernel.Host.DoWork();
+        Kernel.RunReady();
+        Assert.Equal(0, TestKernel.Result(Task));
+        Assert.Equal(0, Call(Sysno.unlink, "/srv/data/f"));
+        Assert.Equal(0, Call(Sysno.syncfs, directory));
+    }
+
     [Fact]
     public void ReadOnlyVolume_RefusesEveryChange()
     {
