@@ -251,6 +251,7 @@ internal static class CloneSyscalls
     /// <summary>The child's first instruction, or its first stop when it is traced.</summary>
     private static void Begin(Task child)
     {
+        child.Group.FollowCpuLimit();
         if (child.Trace is null)
             child.Thread.Resume();
         else

@@ -71,8 +71,7 @@ public static class Lifecycle
     {
         GuestKernel kernel = group.Kernel;
         group.WaitStatus = waitStatus;
-        if (group.HasTimers)
-            group.Timers.Disarm();
+        group.DisarmTimers();
         Sessions.OnExit(group);
         TraceStops.OnTracerEnded(group);
         if (group.IsReaper && !group.PidNamespace.IsFirst)

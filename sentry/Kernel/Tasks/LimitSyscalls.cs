@@ -96,6 +96,8 @@ internal static class LimitSyscalls
         if (limit.Hard > target.Limits[(int)resource].Hard && !task.Credentials.Has(Capability.CAP_SYS_RESOURCE))
             return Errno.EPERM;
         target.Limits[(int)resource] = limit;
+        if (resource == ResourceLimits.Cpu)
+            target.FollowCpuLimit();
         return SyscallResult.Ok;
     }
 

@@ -42,6 +42,7 @@ public sealed partial class ThreadGroup
     [Saved(91)] private ThreadGroup? _tracedBy;
 
     [Saved(60)] private ProcessTimers? _timers;
+    [Saved(92)] private CpuLimit? _cpuLimit;
 
     [Saved(70)] private Terminal? _terminal;
     [Saved(71)] private int _oldForeground;
@@ -60,6 +61,20 @@ public sealed partial class ThreadGroup
 
     /// <summary>The timers of setitimer(2) and timer_create(2), made when first asked for.</summary>
     public ProcessTimers Timers => _timers ??= new ProcessTimers(this);
+
+    /// <summary>RLIMIT_CPU was set, or inherited.</summary>
+    internal void FollowCpuLimit()
+    {
+        if (_cpuLimit is not null || _limits[ResourceLimits.Cpu] is not { Soft: ulong.MaxValue, Hard: ulong.MaxValue })
+            (_cpuLimit ??= new CpuLimit(this)).Follow();
+    }
+
+    /// <summary>The process has ended.</summary>
+    internal void DisarmTimers()
+    {
+        _timers?.Disarm();
+        _cpuLimit?.Disarm();
+    }
 
     /// <summary>Whether <see cref="Timers"/> have been made.</summary>
     internal bool HasTimers => _timers is not null;

@@ -1,6 +1,14 @@
 #include "conformance.h"
 #include <sys/resource.h>
 
+static volatile sig_atomic_t seen;
+
+static void on_cpu(int number)
+{
+    (void)number;
+    seen++;
+}
+
 int main(void)
 {
     struct rlimit l = {20, 30}, now;
@@ -25,6 +33,28 @@ int main(void)
     }
     reap(pid);
     ok("open files");
+
+    pid = fork_checked();
+    if (pid == 0) {
+        // RLIMIT_CPU: SIGXCPU at each second from the soft limit on, SIGKILL at the hard one.
+        struct sigaction action = {.sa_handler = on_cpu};
+        CHECK_EQ(sigaction(SIGXCPU, &action, NULL), 0);
+        l = (struct rlimit){1, 3};
+        CHECK_EQ(setrlimit(RLIMIT_CPU, &l), 0);
+        maybe_save();
+        while (seen < 2)
+            ;
+        CHECK_EQ(getrlimit(RLIMIT_CPU, &now), 0);
+        CHECK_EQ(now.rlim_cur, 3);
+        maybe_save();
+        for (;;)
+            ;
+    }
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFSIGNALED(status));
+    CHECK_EQ(WTERMSIG(status), SIGKILL);
+    ok("processor time");
 
     struct rusage u;
     CHECK_EQ(getrusage(RUSAGE_SELF, &u), 0);

@@ -10,6 +10,8 @@ internal sealed class FakeGuestThread(FakeAddressSpace space) : IGuestThread
 
     public FakeAddressSpace Space => space;
 
+    public long CpuTime { get; set; }
+
     public IAddressSpace AddressSpace => space;
 
     public object? Owner { get; set; }
