@@ -25,7 +25,7 @@ public sealed class NetworkService(AgentFolders folders, ILogger<NetworkService>
                 NetworkPlan.Sandbox when plan.UsesNamespace => new NamespaceBuilder(plan, sandboxId, names, folders, _leases, logger).Build(),
                 NetworkPlan.Sandbox => CreateAtSwitches(plan, names),
                 NetworkPlan.Host => new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []) { Broker = BrokerProcess.Prepare(folders), Files = SeedFiles.ForHost(names) },
-                _ => new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []),
+                _ => new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []) { Files = SeedFiles.ForLoopback(names) },
             };
         }
         catch (LeaseRefusedException e)

@@ -7,7 +7,7 @@ namespace RestoreAgent.Agent.Network;
 /// <summary>The files that tell a sandbox's programs of its network: hosts(5) and resolv.conf(5).</summary>
 public static class SeedFiles
 {
-    private const string Hosts = "/etc/hosts", Resolver = "/etc/resolv.conf";
+    private const string Hosts = "/etc/hosts", Resolver = "/etc/resolv.conf", Loopback = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
     /// <summary>With the names of the nets as search list, so that a sandbox is found by its bare name.</summary>
     public static SeedFile[] ForSwitch(IReadOnlyList<string> names, IReadOnlyList<SandboxLink> links)
@@ -34,9 +34,13 @@ public static class SeedFiles
         return [.. files];
     }
 
+    /// <summary>Without a network the sandbox's own name leads to an address of its loopback, as Debian has it of hosts without one.</summary>
+    public static SeedFile[] ForLoopback(IReadOnlyList<string> names) =>
+        [new SeedFile { Path = Hosts, Content = $"{Loopback}127.0.1.1\t{string.Join(' ', names.Distinct())}\n" }];
+
     private static SeedFile HostsFile(IReadOnlyList<string> names, SandboxLink? link)
     {
-        StringBuilder text = new("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        StringBuilder text = new(Loopback);
         foreach (var address in link?.Settings.Addresses ?? [])
             text.Append(address.Address).Append('\t').AppendJoin(' ', names.Distinct()).Append('\n');
         return new SeedFile { Path = Hosts, Content = text.ToString() };

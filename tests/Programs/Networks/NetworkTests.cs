@@ -80,6 +80,11 @@ public sealed partial class NetworkTests
     [GeneratedRegex(@"127\.0\.0\.1:(\d+)")]
     private static partial Regex PortPattern();
 
+    /// <summary>Without a network there is loopback, and the sandbox's own name leads there.</summary>
+    [Fact]
+    public void NoNetwork_OwnName_IsOfTheLoopback() => Assert.Equal($"127.0.1.1 {_name}\n",
+        Regex.Replace(Client("run", "--name", _name, "--rootfs", "/", "--", "sh", "-c", "getent hosts $(hostname)"), " +", " "));
+
     [Fact]
     public void Publish_PortOfTheHost_LeadsIntoTheSandbox_AfterARestoreToo()
     {
