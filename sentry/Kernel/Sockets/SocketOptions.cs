@@ -178,7 +178,7 @@ public sealed partial class SocketOptions
             case SO.MAX_PACING_RATE:
                 _maxPacingRate = value.Length >= sizeof(ulong) ? BinaryPrimitives.ReadUInt64LittleEndian(value) : (uint)number == uint.MaxValue ? ulong.MaxValue : (uint)number;
                 return Errno.None;
-            case SO.ZEROCOPY when socket is not TcpSocket:
+            case SO.ZEROCOPY when socket is not (TcpSocket or UdpSocket):
                 return Errno.EOPNOTSUPP;
             case SO.ZEROCOPY when number is < 0 or > 1:
                 return Errno.EINVAL;

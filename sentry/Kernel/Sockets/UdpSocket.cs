@@ -48,6 +48,7 @@ internal sealed partial class UdpSocket : DatagramSocket
     [Saved(2)] private CorkedDatagram? _corked;
     [Saved(3)] private bool _cork;
     [Saved(4)] private int _segmentSize;
+    [Saved(5)] private ZeroCopyNotices _notices;
 
     internal UdpSocket(Task owner, bool isV6, UdpEndpoint endpoint, OpenFlags status)
         : base(owner, isV6, SocketType.Datagram, IPPROTO.UDP, status)
@@ -98,6 +99,23 @@ internal sealed partial class UdpSocket : DatagramSocket
             return Errno.None;
         _corked = null;
         return Transmit(corked.Whole);
+    }
+
+    internal override void OnZeroCopySent()
+    {
+        if (!HasOption(SO.ZEROCOPY))
+            return;
+        _notices.Add();
+        Waiters.Wake(PollEvents.Err);
+    }
+
+    public override PollEvents Poll() => _notices.IsEmpty ? base.Poll() : base.Poll() | PollEvents.Err;
+
+    /// <summary>The error queue has what became of datagrams first, then whose memory is the sender's again.</summary>
+    public override Result<long> Receive(Task task, in UserBuffer destination, ReceiveRequest request)
+    {
+        Result<long> received = base.Receive(task, destination, request);
+        return (request.Flags & MessageFlags.ErrorQueue) != 0 && received.Error == Errno.EAGAIN && _notices.TryTake(IsV6, request) ? 0L : received;
     }
 
     public override Errno SetOption(Task task, int level, int name, ReadOnlySpan<byte> value)

@@ -108,5 +108,25 @@ int main(void)
     maybe_save();
     CHECK_EQ(splice(t, NULL, p[1], NULL, 1, 0), 0);
     ok("splice before an urgent byte");
+
+    // Datagrams: the same numbers, beside what ICMP says.
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0), sender = socket(AF_INET, SOCK_DGRAM, 0), raw = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+    n = sizeof to;
+    CHECK_EQ(bind(receiver, (struct sockaddr *)&to, sizeof to), 0);
+    CHECK_EQ(getsockname(receiver, (struct sockaddr *)&to, &n), 0);
+    CHECK_EQ(connect(sender, (struct sockaddr *)&to, sizeof to), 0);
+    if (raw >= 0)
+        CHECK_ERRNO(setsockopt(raw, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), EOPNOTSUPP);
+    CHECK_EQ(send(sender, data, 100, MSG_ZEROCOPY), 100);
+    CHECK_EQ(setsockopt(sender, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(send(sender, data, 1000 + i, MSG_ZEROCOPY), 1000 + i);
+    maybe_save();
+    CHECK_EQ(recv(receiver, data, sizeof data, 0), 100);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(recv(receiver, data, sizeof data, 0), 1000 + i);
+    notices(sender, 0, 2);
+    ok("datagrams");
     return 0;
 }
