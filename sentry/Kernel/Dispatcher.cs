@@ -35,6 +35,11 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
         {
             task.BeginCall(call.Number, args);
             kernel.Strace?.OnEnter(task, call.Number, args);
+            if (task.Seccomp is { } seccomp && !CallGate.Admits(task, seccomp, new CallData(call.Number, call.InstructionPointer, args)))
+            {
+                RunReady();
+                return;
+            }
         }
 
         Try(task);
@@ -55,6 +60,12 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
         if (thread.Owner is not Task task || task.State == TaskState.Dead)
         {
             thread.Kill();
+            return;
+        }
+
+        if (task.Trace is { } trace && TraceStops.OnTrap(task, trace, fault))
+        {
+            RunReady();
             return;
         }
 

@@ -133,7 +133,7 @@ public static class SyscallTable
         table[Sysno.getrusage] = Partial(LimitSyscalls.Getrusage, "CPU time alone, all of it as user time");
         table[Sysno.sysinfo] = Partial(SystemSyscalls.Sysinfo, "load averages are 0, free memory is an estimate");
         table[Sysno.times] = Partial(TimeSyscalls.Times, "processor-time clocks show the time since the process began");
-        table[Sysno.ptrace] = Partial(PtraceSyscalls.Ptrace, "no debug registers, SYSEMU or seccomp events; any thread of the tracer may make requests");
+        table[Sysno.ptrace] = Partial(PtraceSyscalls.Ptrace, "debug registers watch no reads; any thread of the tracer may make requests");
         table[Sysno.getuid] = Full(IdentitySyscalls.Getuid);
         table[Sysno.syslog] = Partial(SystemSyscalls.Syslog, "the kernel log is empty");
         table[Sysno.getgid] = Full(IdentitySyscalls.Getgid);
@@ -349,7 +349,7 @@ public static class SyscallTable
         table[Sysno.sched_setattr] = Partial(SchedulingSyscalls.SchedSetattr, "checked and stored, not enforced");
         table[Sysno.sched_getattr] = Full(SchedulingSyscalls.SchedGetattr);
         table[Sysno.renameat2] = Full(PathSyscalls.Renameat2);
-        table[Sysno.seccomp] = Missing(Errno.ENOSYS);
+        table[Sysno.seccomp] = Partial(SeccompSyscalls.Seccomp, "no user notification");
         table[Sysno.getrandom] = Full(SystemSyscalls.Getrandom);
         table[Sysno.memfd_create] = Full(DescriptorSyscalls.MemfdCreate);
         table[Sysno.kexec_file_load] = Missing(Errno.ENOSYS);

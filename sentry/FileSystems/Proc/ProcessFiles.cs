@@ -217,8 +217,8 @@ internal static class ProcessFiles
         Line($"CapBnd:\t{credentials.Bounding:x16}");
         Line($"CapAmb:\t{credentials.Ambient:x16}");
         Line($"NoNewPrivs:\t{(credentials.NoNewPrivileges ? 1 : 0)}");
-        Line($"Seccomp:\t0");
-        Line($"Seccomp_filters:\t0");
+        Line($"Seccomp:\t{alive?.Filters.Mode ?? 0}");
+        Line($"Seccomp_filters:\t{alive?.Filters.Count ?? 0}");
         Line($"Speculation_Store_Bypass:\tvulnerable");
         Line($"SpeculationIndirectBranch:\talways enabled");
         Line($"Cpus_allowed:\t{affinity:x}");

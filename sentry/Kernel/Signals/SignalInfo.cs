@@ -63,6 +63,16 @@ public sealed partial class SignalInfo
         return info;
     }
 
+    /// <summary>A call that a filter refused (SYS_SECCOMP): si_call_addr, si_syscall, si_arch, and the filter's data in si_errno.</summary>
+    public static SignalInfo Refused(int call, int data, ulong address)
+    {
+        SignalInfo info = new(Signal.SIGSYS, SignalCode.SYS_SECCOMP, 16) { Error = data };
+        info.Put64(0, (long)address);
+        info.Put32(8, call);
+        info.Put32(12, unchecked((int)PTRACE.ArchX64));
+        return info;
+    }
+
     /// <summary>A POSIX timer (SI_TIMER): si_timerid, si_overrun, si_value.</summary>
     public static SignalInfo Timer(int number, int timerId, int overrun, ulong value)
     {

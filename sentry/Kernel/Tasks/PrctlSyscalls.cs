@@ -6,7 +6,7 @@ namespace Sentry.Kernel.Tasks;
 internal static class PrctlSyscalls
 {
     private const int SetPdeathsig = 1, GetPdeathsig = 2, GetDumpable = 3, SetDumpable = 4, GetKeepcaps = 7, SetKeepcaps = 8, GetTiming = 13,
-        SetTiming = 14, SetName = 15, GetName = 16, GetSeccomp = 21, CapbsetRead = 23, CapbsetDrop = 24, GetTsc = 25, SetTsc = 26,
+        SetTiming = 14, SetName = 15, GetName = 16, GetSeccomp = 21, SetSeccomp = 22, CapbsetRead = 23, CapbsetDrop = 24, GetTsc = 25, SetTsc = 26,
         GetSecurebits = 27, SetSecurebits = 28, SetTimerslack = 29, GetTimerslack = 30, McekillGet = 34, SetMm = 35, SetChildSubreaper = 36,
         GetChildSubreaper = 37, SetNoNewPrivs = 38, GetNoNewPrivs = 39, GetTidAddress = 40, SetThpDisable = 41, GetThpDisable = 42, CapAmbient = 47;
 
@@ -46,7 +46,9 @@ internal static class PrctlSyscalls
             case GetName:
                 return WriteName(task, args.A1);
             case GetSeccomp:
-                return SyscallResult.Ok;
+                return task.Seccomp?.Mode ?? 0;
+            case SetSeccomp:
+                return SeccompSyscalls.SetMode(task, args.A1, args.A2);
             case GetTsc:
                 return Put(task, args.A1, 1);
             case SetTsc:

@@ -34,6 +34,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
     [Saved(82)] private NamespaceSet _namespaces;
 
     [Saved(90)] private TraceState? _trace;
+    [Saved(91)] private SeccompState? _seccomp;
 
     [Saved(14)] private Task? _vforkParent;
     [Saved(15)] private bool _waitsForVfork;
@@ -212,6 +213,16 @@ public sealed partial class Task : IWaiter, ITimerTarget
         set => _trace = value;
     }
 
+    /// <summary>What its calls must pass; null for nothing.</summary>
+    internal SeccompState? Seccomp
+    {
+        get => _seccomp;
+        set => _seccomp = value;
+    }
+
+    /// <summary>The mode of seccomp(2), 0 for none, and how many filters there are.</summary>
+    public (int Mode, int Count) Filters => (_seccomp?.Mode ?? 0, _seccomp?.Count ?? 0);
+
     /// <summary>The task that waits in vfork until this one execs or exits.</summary>
     public Task? VforkParent
     {
@@ -361,7 +372,7 @@ public sealed partial class Task : IWaiter, ITimerTarget
 
     /// <summary>The task that clone makes of this one.</summary>
     internal Task ForkTo(ThreadGroup group, int tid, MemoryManager memory, FileTable files, FsContext fs, bool keepAltStack) =>
-        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild(), _memoryPolicy = _memoryPolicy, _namespaces = _namespaces };
+        new(_kernel, group, tid, memory, files, fs, _credentials, _signals.ForChild(keepAltStack), _name) { _scheduling = _scheduling.ForChild(), _memoryPolicy = _memoryPolicy, _namespaces = _namespaces, _seccomp = _seccomp };
 }
 
 /// <summary>What a task is doing, as far as the kernel's own bookkeeping goes.</summary>

@@ -129,18 +129,27 @@ internal static class PtraceSyscalls
                 if (trace.TrapWanted)
                     TraceStops.WantTrap(tracee, trace);
                 return SyscallResult.Ok;
-            case PTRACE.CONT or PTRACE.SYSCALL or PTRACE.SINGLESTEP or PTRACE.DETACH:
+            case PTRACE.CONT or PTRACE.SYSCALL or PTRACE.SINGLESTEP or PTRACE.SYSEMU or PTRACE.SYSEMU_SINGLESTEP or PTRACE.DETACH:
                 if (data > Signal.Max)
                     return Errno.EIO;
                 if (request == PTRACE.DETACH)
                     TraceStops.Detach(tracee, trace, (int)data);
                 else
-                    TraceStops.GoOn(tracee, trace, request == PTRACE.CONT ? TraceMode.Continue : request == PTRACE.SYSCALL ? TraceMode.Call : TraceMode.Step, (int)data);
+                    TraceStops.GoOn(tracee, trace, ModeOf(request), (int)data);
                 return SyscallResult.Ok;
             default:
                 return Errno.EIO;
         }
     }
+
+    private static TraceMode ModeOf(int request) => request switch
+    {
+        PTRACE.SYSCALL => TraceMode.Call,
+        PTRACE.SINGLESTEP => TraceMode.Step,
+        PTRACE.SYSEMU => TraceMode.Emulate,
+        PTRACE.SYSEMU_SINGLESTEP => TraceMode.EmulateStep,
+        _ => TraceMode.Continue,
+    };
 
     private static SyscallResult Copied(bool done) => done ? SyscallResult.Ok : Errno.EFAULT;
 
@@ -204,13 +213,19 @@ internal static class PtraceSyscalls
         BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(8), registers.Rip);
         BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(16), registers.Rsp);
         int size = 24;
-        if (trace.Stop == TraceStop.CallEntry)
+        bool filtered = trace.Stop == TraceStop.Event && trace.Code >> 8 == PTRACE.EVENT_SECCOMP;
+        if (trace.Stop == TraceStop.CallEntry || filtered)
         {
-            info[0] = PTRACE.SYSCALL_INFO_ENTRY;
+            info[0] = filtered ? PTRACE.SYSCALL_INFO_SECCOMP : PTRACE.SYSCALL_INFO_ENTRY;
             ulong[] words = [registers.OrigRax, registers.Rdi, registers.Rsi, registers.Rdx, registers.R10, registers.R8, registers.R9];
             for (int i = 0; i < words.Length; i++)
                 BinaryPrimitives.WriteUInt64LittleEndian(info.AsSpan(24 + (i * 8)), words[i]);
             size = 80;
+            if (filtered)
+            {
+                BinaryPrimitives.WriteUInt32LittleEndian(info.AsSpan(size), (uint)trace.Message);
+                size += sizeof(uint);
+            }
         }
         else if (trace.Stop == TraceStop.CallExit)
         {

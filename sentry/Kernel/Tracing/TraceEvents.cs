@@ -29,6 +29,7 @@ internal static class TraceEvents
     /// <summary>A traced task runs a new program: an event, or the SIGTRAP of old.</summary>
     internal static void OnExec(Task task, TraceState trace, int tidBefore)
     {
+        trace.Debug = null;
         if (trace.Has(PTRACE.O_TRACEEXEC))
             (trace.Event, trace.EventMessage) = (PTRACE.EVENT_EXEC, (ulong)trace.Tracer.PidNamespace.ToLocal(tidBefore));
         else if (!trace.Seized)

@@ -33,6 +33,12 @@ public enum TraceMode
 
     /// <summary>PTRACE_SINGLESTEP: one instruction.</summary>
     Step,
+
+    /// <summary>PTRACE_SYSEMU: to the next entry of a call, which is then not made.</summary>
+    Emulate,
+
+    /// <summary>PTRACE_SYSEMU_SINGLESTEP: the same, at most one instruction.</summary>
+    EmulateStep,
 }
 
 /// <summary>What ptrace(2) has made of a task: who traces it, how, and the stop it is in. In a stop the thread's registers are those that the
@@ -98,6 +104,18 @@ public sealed partial class TraceState
 
     /// <summary>The trap flag in the thread's registers is this tracer's.</summary>
     [Saved(23)] public bool TrapFlag;
+
+    /// <summary>The tracer has seen that a filter asked for it (PTRACE_EVENT_SECCOMP): the call is made in spite of that.</summary>
+    [Saved(24)] public bool FilterSeen;
+
+    /// <summary>The call whose entry was shown is not made (PTRACE_SYSEMU).</summary>
+    [Saved(25)] public bool Emulated;
+
+    /// <summary>Breakpoints and watchpoints of the tracer's; null when it never set one.</summary>
+    [Saved(26)] public DebugRegisters? Debug;
+
+    /// <summary>Two instructions are not run in one go.</summary>
+    internal bool Steps => Mode is TraceMode.Step or TraceMode.EmulateStep;
 
     public TraceState()
     {

@@ -74,9 +74,10 @@ internal static class TraceStops
             return false;
         }
 
-        if (trace.Mode != TraceMode.Call)
+        if (trace.Mode is not (TraceMode.Call or TraceMode.Emulate or TraceMode.EmulateStep))
             return false;
         task.Thread.Stop();
+        trace.Emulated = trace.Mode != TraceMode.Call;
         trace.Call = number;
         trace.AtInstruction = true;
         int code = Signal.SIGTRAP | (trace.Has(PTRACE.O_TRACESYSGOOD) ? 0x80 : 0);
@@ -84,11 +85,24 @@ internal static class TraceStops
         return true;
     }
 
+    /// <summary>A filter says that the tracer is to decide on a call that begins: it is stopped, and makes the call again.</summary>
+    internal static void OnFiltered(Task task, TraceState trace, int number, uint data)
+    {
+        const int code = Signal.SIGTRAP | PTRACE.EVENT_SECCOMP << 8;
+        task.Thread.Stop();
+        task.CurrentCall = null;
+        trace.Call = number;
+        trace.AtInstruction = true;
+        trace.FilterSeen = true;
+        trace.Message = data;
+        Enter(task, trace, TraceStop.Event, code, Trap(task, code));
+    }
+
     /// <summary>A call has been answered: what its tracer is to see of that.</summary>
     internal static void OnAnswered(TraceState trace, int number)
     {
         trace.ExitDue = trace.Mode == TraceMode.Call;
-        trace.StepDue |= trace.Mode == TraceMode.Step;
+        trace.StepDue |= trace.Steps;
         trace.Call = trace.ExitDue || trace.Event != 0 ? number : -1;
     }
 
@@ -293,10 +307,29 @@ internal static class TraceStops
             task.Kernel.Host.Platform.Post(() => Look(task));
     }
 
+    /// <summary>The trap flag has stopped a task behind an instruction: where no tracer steps but watches, it goes on or shows what it met. False when that is
+    /// a signal like others.</summary>
+    internal static bool OnTrap(Task task, TraceState trace, in GuestFault fault)
+    {
+        if (fault.Signal != Signal.SIGTRAP || fault.Code != SignalCode.TRAP_TRACE || !trace.TrapFlag || trace.Debug is not { IsArmed: true } debug)
+            return false;
+        bool met = debug.Notice(task, trace.Steps);
+        if (trace.Steps)
+            return false;
+        if (met)
+        {
+            task.Thread.GetRegisters(out GuestRegisters registers);
+            SignalDelivery.Force(task, SignalInfo.Fault(Signal.SIGTRAP, SignalCode.TRAP_HWBKPT, registers.Rip));
+        }
+
+        SignalDelivery.Resume(task);
+        return true;
+    }
+
     /// <summary>Sets the trap flag of a task that is about to run one instruction.</summary>
     internal static void BeforeRun(Task task, TraceState trace)
     {
-        if (trace.Mode != TraceMode.Step)
+        if (!trace.Steps && trace.Debug is not { IsArmed: true })
             return;
         task.Thread.GetRegisters(out GuestRegisters registers);
         if ((registers.Eflags & TrapFlag) != 0)
@@ -379,11 +412,13 @@ internal static class TraceStops
         trace.PassCall = false;
         task.Thread.GetRegisters(out GuestRegisters registers);
         bool restarts = trace.Call >= 0 && -(long)registers.Rax is PTRACE.ERESTARTSYS or PTRACE.ERESTARTNOINTR or PTRACE.ERESTARTNOHAND or PTRACE.ERESTART_RESTARTBLOCK;
-        if (entering && trace.Call < 0)
+        if (entering && (trace.Call < 0 || trace.Emulated))
         {
-            // The tracer forbids the call; its result stands in rax, and the exit is shown.
+            // The tracer forbids the call, or makes it itself; its result stands in rax, and the exit is shown.
             task.CurrentCall = null;
+            trace.FilterSeen = trace.Emulated = false;
             trace.ExitDue = trace.Mode == TraceMode.Call;
+            trace.StepDue |= trace.Mode == TraceMode.Step;
             return;
         }
 

@@ -91,7 +91,7 @@ internal static class TracedRegisters
         return Set(tracee, trace, registers);
     }
 
-    /// <summary>A word of struct user; of what is not registers nothing is known: 0, as debug registers that were never set.</summary>
+    /// <summary>A word of struct user; of what is not registers nothing is known: 0.</summary>
     internal static bool TryPeek(Task tracee, TraceState trace, ulong offset, out ulong value)
     {
         value = 0;
@@ -99,16 +99,18 @@ internal static class TracedRegisters
             return false;
         if (offset < UserRegs.Size)
             value = BinaryPrimitives.ReadUInt64LittleEndian(GetBytes(tracee, trace).AsSpan((int)offset));
+        else if (offset >= UserRegs.DebugRegisters)
+            value = (trace.Debug ?? new DebugRegisters()).Get((int)(offset - UserRegs.DebugRegisters) / 8);
         return true;
     }
 
-    /// <summary>EIO outside the registers; ENOSPC for a breakpoint by debug registers, of which there are none free.</summary>
+    /// <summary>EIO outside the registers.</summary>
     internal static SyscallResult Poke(Task tracee, TraceState trace, ulong offset, ulong value)
     {
         if (offset % 8 != 0 || offset >= UserRegs.UserSize)
             return Errno.EIO;
         if (offset >= UserRegs.DebugRegisters)
-            return value == 0 ? SyscallResult.Ok : Errno.ENOSPC;
+            return (trace.Debug ??= new DebugRegisters()).Set((int)(offset - UserRegs.DebugRegisters) / 8, value, tracee.Memory);
         if (offset >= UserRegs.Size)
             return Errno.EIO;
         byte[] bytes = GetBytes(tracee, trace);
