@@ -32,10 +32,17 @@ public sealed class AgentClient : IDisposable
 
     /// <summary>Makes a request that takes long, and shows how far it has come.</summary>
     public TOut Follow<TIn, TOut>(string path, TIn body, JsonTypeInfo<TIn> type, JsonTypeInfo<ProgressLine<TOut>> lineType, ProgressDisplay display)
+        where TOut : class => Follow(path, JsonContent.Create(body, type), lineType, display);
+
+    /// <summary>The same for a request that has no body.</summary>
+    public TOut Follow<TOut>(string path, JsonTypeInfo<ProgressLine<TOut>> lineType, ProgressDisplay display)
+        where TOut : class => Follow(path, null, lineType, display);
+
+    private TOut Follow<TOut>(string path, HttpContent? body, JsonTypeInfo<ProgressLine<TOut>> lineType, ProgressDisplay display)
         where TOut : class
     {
         using (display)
-        using (HttpResponseMessage response = Send(HttpMethod.Post, path, JsonContent.Create(body, type), "application/x-ndjson"))
+        using (HttpResponseMessage response = Send(HttpMethod.Post, path, body, "application/x-ndjson"))
         using (StreamReader lines = new(response.Content.ReadAsStream()))
         {
             try
@@ -61,6 +68,8 @@ public sealed class AgentClient : IDisposable
     }
 
     public void Post<TIn>(string path, TIn body, JsonTypeInfo<TIn> type) => Send(HttpMethod.Post, path, JsonContent.Create(body, type)).Dispose();
+
+    public TOut Post<TOut>(string path, JsonTypeInfo<TOut> outType) => Read(Send(HttpMethod.Post, path, null), outType);
 
     public void Post(string path) => Send(HttpMethod.Post, path, null).Dispose();
 

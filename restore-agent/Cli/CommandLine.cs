@@ -10,34 +10,13 @@ namespace SnapshotRpc;
 /// <summary>The commands, their options and what they send to the agent.</summary>
 public static class CommandLine
 {
-    private static readonly Option<string?> StoreOption = new("--store") { Description = "file:///folder, s3://bucket/prefix?endpoint=URL or azblob://container/prefix; default: a folder of yours", HelpName = "URL" };
-
-    /// <summary>How much may go to or come from a store.</summary>
-    private static readonly Option<string?> RateOption = new("--rate") { Description = "Bytes per second to or from the store at most: 500k, 10M", HelpName = "BYTES/s" };
-
-    /// <summary>For machines: results as JSON on standard output, progress as lines of JSON on standard error.</summary>
-    private static readonly Option<bool> JsonOption = new("--json") { Description = "Print JSON (docs/json.md)" };
-
     public static RootCommand Build() => new("Runs programs in sandboxes that can be saved and restored.")
     {
         Run(), Exec(), Attach(), Checkpoint(), Restore(),
         SandboxCommands.List(), SandboxCommands.Logs(), SandboxCommands.Kill(), SandboxCommands.Remove(), SandboxCommands.Wait(),
-        SnapshotCommands.List(StoreOption), SnapshotCommands.Inspect(StoreOption),
+        SnapshotCommands.List(), SnapshotCommands.Inspect(),
         HostCommands.Doctor(), HostCommands.Agent(),
     };
-
-    /// <summary>The URL of a store, with a relative folder made absolute: the agent has another working directory.</summary>
-    public static string? StoreOf(ParseResult result) => result.GetValue(StoreOption) switch
-    {
-        null => null,
-        { } url when url.Contains("://", StringComparison.Ordinal) => url,
-        { } folder => Path.GetFullPath(folder),
-    };
-
-    /// <summary>The value of --rate.</summary>
-    public static long? RateOf(ParseResult result) => result.GetValue(RateOption) is not { } text ? null
-        : VolumeArguments.TryParseSize(text.EndsWith("/s", StringComparison.Ordinal) ? text[..^2] : text) is { } rate ? rate
-        : throw new CliException($"'{text}' is no rate: write bytes per second, for instance 500k or 10M");
 
     /// <summary>The command of a line, to ask for its help.</summary>
     public static string NameOf(ParseResult result) =>
@@ -111,19 +90,19 @@ public static class CommandLine
         Argument<string> snapshot = new("snapshot") { Description = "The snapshot's name" };
         Option<bool> leaveRunning = new("--leave-running") { Description = "The sandbox goes on" };
         Option<bool> replace = new("--replace") { Description = "Replace a snapshot of the same name" };
-        Command command = new("checkpoint", "Saves a sandbox as a snapshot and ends it.") { name, snapshot, leaveRunning, replace, StoreOption, RateOption, JsonOption };
+        Command command = new("checkpoint", "Saves a sandbox as a snapshot and ends it.") { name, snapshot, leaveRunning, replace, SharedOptions.Store, SharedOptions.Rate, SharedOptions.Json };
         command.SetAction(result =>
         {
             using AgentClient agent = new();
-            bool json = result.GetValue(JsonOption);
+            bool json = SharedOptions.JsonOf(result);
             CheckpointReport report = agent.Follow($"v1/sandboxes/{Uri.EscapeDataString(result.GetValue(name)!)}/checkpoint",
                 new CheckpointSandboxRequest
                 {
                     Snapshot = result.GetValue(snapshot)!,
                     LeaveRunning = result.GetValue(leaveRunning),
                     Replace = result.GetValue(replace),
-                    Store = StoreOf(result),
-                    Rate = RateOf(result),
+                    Store = SharedOptions.StoreOf(result),
+                    Rate = SharedOptions.RateOf(result),
                 },
                 ApiJson.Default.CheckpointSandboxRequest, ApiJson.Default.ProgressLineCheckpointReport, new ProgressDisplay(json));
             if (json)
@@ -143,16 +122,16 @@ public static class CommandLine
         Option<string?> rootfs = new("--rootfs") { Description = "Where the root file system is now; default: where it was", HelpName = "DIR" };
         Option<int> wait = new("--wait") { Description = "Wait so long for the snapshot to be written, with all else made ready", HelpName = "SECONDS" };
         NewSandboxOptions sandbox = new(restores: true);
-        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, wait, StoreOption, RateOption, JsonOption };
+        Command command = new("restore", "Restores a snapshot into a new sandbox.") { snapshot, rootfs, wait, SharedOptions.Store, SharedOptions.Rate, SharedOptions.Json };
         sandbox.AddTo(command);
         command.SetAction(result =>
         {
             (bool strace, int descriptor) = sandbox.OpenStrace(result);
             RestoreSnapshotRequest request = new()
             {
-                Store = StoreOf(result),
+                Store = SharedOptions.StoreOf(result),
                 WaitSeconds = result.GetValue(wait),
-                Rate = RateOf(result),
+                Rate = SharedOptions.RateOf(result),
                 RootFolder = result.GetValue(rootfs) is { } folder ? Path.GetFullPath(folder) : null,
                 Name = result.GetValue(sandbox.Name),
                 Detach = result.GetValue(sandbox.Detach),
@@ -163,7 +142,7 @@ public static class CommandLine
                 Volumes = sandbox.Volumes.ReadVolumes(result),
                 Limits = sandbox.Limits.Read(result),
             };
-            bool json = result.GetValue(JsonOption);
+            bool json = SharedOptions.JsonOf(result);
             if (json && !request.Detach)
                 throw new CliException("--json needs --detach: without it standard output is the program's");
             TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);

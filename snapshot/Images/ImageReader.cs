@@ -167,12 +167,37 @@ public sealed class ImageReader
         transfer.Total = DataBytes;
         int[] wanted = [.. Enumerable.Range(0, _manifest.Chunks.Length).Where(row => journal?.Has(row) != true)];
         transfer.Add(DataBytes - wanted.Sum(row => (long)_manifest.Chunks[row].Length));
-        return FetchAsync(wanted, (rows, frames, offset) =>
+        return FetchAsync(wanted, (rows, frames, offset, _) =>
         {
             Use(rows, frames, offset, action);
             journal?.Add(rows);
+            return Task.CompletedTask;
         }, transfer, cancellationToken);
     }
+
+    /// <summary>Gives a builder all rows, and the frames of those that it lacks.</summary>
+    internal async Task CopyFramesAsync(ImageBuilder builder, Transfer reading, CancellationToken cancellationToken)
+    {
+        ManifestChunk[] chunks = _manifest.Chunks;
+        Dictionary<int, ChunkPlace> wanted = [];
+        for (int row = 0; row < chunks.Length; row++)
+        {
+            if (await builder.ClaimAsync(PieceOf(row), chunks[row].Plain, cancellationToken).ConfigureAwait(false) is { } place)
+                wanted.Add(row, place);
+        }
+
+        await FetchAsync(wanted.Keys, async (rows, frames, offset, token) =>
+        {
+            Use(rows, frames, offset, (_, _) => { });
+            foreach (int row in rows)
+            {
+                ReadOnlyMemory<byte> frame = frames.AsMemory((int)(chunks[row].FrameOffset - offset), chunks[row].FrameLength);
+                await builder.FillAsync(wanted[row], PieceOf(row), chunks[row].Plain, frame, token).ConfigureAwait(false);
+            }
+        }, reading, cancellationToken).ConfigureAwait(false);
+    }
+
+    private DataWindow PieceOf(int row) => new(_manifest.Chunks[row].File, _manifest.Chunks[row].Offset, _manifest.Chunks[row].Length);
 
     /// <summary>Fetches the frames of some rows, several requests at a time.</summary>
     /// <param name="use">Told of the rows of a request, its bytes, and where in their pack they begin; throws <see cref="InvalidImageException"/> when
@@ -203,7 +228,7 @@ public sealed class ImageReader
                     int length = await GetAllAsync(store, key, fetch.Offset, frames.AsMemory(0, fetch.Length), what, cancellationToken).ConfigureAwait(false);
                     if (length != fetch.Length)
                         throw Manifest.Damaged(what, $"its object {key} is cut short");
-                    use(fetch.Rows, frames, fetch.Offset);
+                    await use(fetch.Rows, frames, fetch.Offset, cancellationToken).ConfigureAwait(false);
                     done = true;
                 }
                 catch (InvalidImageException) when (attempt < Attempts)
@@ -274,7 +299,7 @@ public sealed class ImageReader
 
     private delegate void ChunkAction(ManifestChunk chunk, ReadOnlySpan<byte> content);
 
-    private delegate void FetchAction(IReadOnlyList<int> rows, byte[] frames, long offset);
+    private delegate Task FetchAction(IReadOnlyList<int> rows, byte[] frames, long offset, CancellationToken cancellationToken);
 
     private sealed class Fetch
     {

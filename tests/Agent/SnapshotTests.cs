@@ -89,6 +89,42 @@ public sealed class SnapshotTests(AgentFixture agent) : IClassFixture<AgentFixtu
     }
 
     [Fact]
+    public void CopyVerifyDelete_WorkOnAnyStore()
+    {
+        string store = Path.Combine(agent.Folder, "copies");
+        agent.Client("run", "--rootfs", agent.Root, "--name", "copied", "--detach", "--", "fake", "hold", "text");
+        Assert.Equal(0, agent.Client("checkpoint", "copied", "original").ExitCode);
+        (int code, string output, string error) = agent.Client("snapshots", "copy", "original", store, "--name", "copy");
+        Assert.True(code == 0, error);
+        Assert.Contains($"new in file://{store}", output);
+        Assert.Equal(125, agent.Client("snapshots", "copy", "original", store, "--name", "copy").ExitCode);
+        Assert.Equal(0, agent.Client("snapshots", "copy", $"{store}/copy", "--name", "back", "--json").ExitCode);
+        Assert.Contains("copy", agent.Client("inspect", $"{store}/copy").Output);
+        Assert.StartsWith("copy: ", agent.Client("snapshots", "verify", "--store", store).Output);
+        Assert.Equal(0, agent.Client("snapshots", "verify", "original", "back", $"file://{store}/copy").ExitCode);
+
+        Assert.Equal(0, agent.Client("snapshots", "rm", "original").ExitCode);
+        Assert.Equal(0, agent.Client("restore", "back", "--name", "second", "--detach").ExitCode); // shares its chunks with what was deleted
+        Assert.Equal("restored text\n", agent.Client("logs", "second").Output);
+        foreach (string pack in Directory.GetFiles(Path.Combine(store, "packs")))
+        {
+            File.SetUnixFileMode(pack, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            byte[] bytes = File.ReadAllBytes(pack);
+            bytes[^1] ^= 1;
+            File.WriteAllBytes(pack, bytes);
+        }
+
+        (code, output, _) = agent.Client("snapshots", "verify", $"{store}/copy");
+        Assert.Equal(1, code);
+        Assert.Contains("damaged", output);
+        Assert.Equal(125, agent.Client("snapshots", "verify", "no-such").ExitCode);
+        Assert.Contains("freed in", agent.Client("snapshots", "gc", "--store", store).Output);
+        Assert.Equal(0, agent.Client("rm", "-f", "copied", "second").ExitCode);
+        Assert.Equal(0, agent.Client("snapshots", "rm", "back", $"{store}/copy").ExitCode);
+        Assert.Contains("names a store but no snapshot", agent.Client("snapshots", "rm", "s3://bucket").Error);
+    }
+
+    [Fact]
     public void Checkpoint_StoreFails_SandboxGoesOnAndNothingIsLeft()
     {
         string store = Path.Combine(agent.Folder, "store");

@@ -19,6 +19,8 @@ public static class Endpoints
         MapSandboxes(app.MapGroup("/v1/sandboxes"));
         MapSnapshots(app.MapGroup("/v1/snapshots"));
 
+        app.MapPost("/v1/stores/collect", (string? store, SnapshotService snapshots) => snapshots.CollectAsync(store)).WithSummary("Deletes what no snapshot of a store needs");
+
         app.MapGet("/v1/version", (SandboxTable table, SentryPool pool, Stores stores) => new VersionReport
         {
             Version = Version,
@@ -92,6 +94,12 @@ public static class Endpoints
             await snapshots.DeleteAsync(name, store);
             return Results.NoContent();
         }).WithSummary("Deletes a snapshot");
+        group.MapPost("{name}/copy", (string name, CopySnapshotRequest request, SnapshotService snapshots, HttpContext context) =>
+            ProgressStream.AnswerAsync(context, new Operation("copying", request.Rate, context.RequestAborted), operation => snapshots.CopyAsync(name, request, operation),
+                ApiJson.Default.CopyReport, ApiJson.Default.ProgressLineCopyReport)).Produces<CopyReport>().WithSummary("Copies a snapshot to another store");
+        group.MapPost("{name}/verify", (string name, string? store, long? rate, SnapshotService snapshots, HttpContext context) =>
+            ProgressStream.AnswerAsync(context, new Operation("verifying", rate, context.RequestAborted), operation => snapshots.VerifyAsync(name, store, operation),
+                ApiJson.Default.VerifyReport, ApiJson.Default.ProgressLineVerifyReport)).Produces<VerifyReport>().WithSummary("Reads all of a snapshot and checks it");
         group.MapPost("{name}/restore", async (string name, RestoreSnapshotRequest request, SandboxService service) => request.Detach
             ? (await service.RestoreAsync(name, request, null, null)).Started
             : service.Await(new AttachRequest { Restore = request, Snapshot = name }, request.Name)).WithSummary("Restores a snapshot into a new sandbox");

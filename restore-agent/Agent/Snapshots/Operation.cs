@@ -10,6 +10,7 @@ namespace RestoreAgent.Agent.Snapshots;
 public sealed class Operation(string phase, long? rate, CancellationToken cancelled)
 {
     private volatile string _phase = phase;
+    private volatile Transfer? _source;
 
     public CancellationToken Cancelled => cancelled;
 
@@ -22,13 +23,16 @@ public sealed class Operation(string phase, long? rate, CancellationToken cancel
         set => _phase = value;
     }
 
+    /// <summary>For what also comes from another store.</summary>
+    public Transfer AddSource(long? rate) => _source = new Transfer(rate);
+
     public TransferProgress Describe() => new()
     {
         Phase = Phase,
         Done = Transfer.Done,
         Total = Transfer.Total,
-        Moved = Transfer.Moved,
-        Retries = Transfer.Retries,
-        Trouble = Transfer.Trouble,
+        Moved = Transfer.Moved + (_source?.Moved ?? 0),
+        Retries = Transfer.Retries + (_source?.Retries ?? 0),
+        Trouble = Transfer.Trouble ?? _source?.Trouble,
     };
 }

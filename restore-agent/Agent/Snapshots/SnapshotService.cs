@@ -1,5 +1,6 @@
 using RestoreAgent.Api;
 using Snapshot.Images;
+using Snapshot.State;
 using Storage;
 
 namespace RestoreAgent.Agent.Snapshots;
@@ -41,6 +42,37 @@ public sealed class SnapshotService(Stores stores)
         IObjectStore opened = stores.Open(store);
         await SnapshotCatalog.DeleteAsync(opened, name).ConfigureAwait(false);
         await SnapshotCatalog.CollectGarbageAsync(opened).ConfigureAwait(false);
+    }
+
+    public async Task<CopyReport> CopyAsync(string name, CopySnapshotRequest request, Operation operation)
+    {
+        IObjectStore from = stores.Open(request.Store), to = stores.Open(request.To);
+        Transfer reading = operation.AddSource(request.Rate);
+        ImageReader reader = await ImageReader.OpenAsync(from.With(reading), name, operation.Cancelled).ConfigureAwait(false);
+        WrittenImage written = await ImageCopier.CopyAsync(
+            reader, to, request.Name ?? name, new ImageWriterOptions { Replace = request.Replace, Transfer = operation.Transfer }, reading, operation.Cancelled).ConfigureAwait(false);
+        return new CopyReport { Snapshot = written.Info.Name, Store = to.Location, Size = reader.DataBytes, StoredBytes = written.StoredBytes };
+    }
+
+    /// <summary>Reads and checks all of a snapshot. That it is damaged is an answer, that it is not there is none.</summary>
+    public async Task<VerifyReport> VerifyAsync(string name, string? store, Operation operation)
+    {
+        IObjectStore opened = stores.Open(store);
+        try
+        {
+            ImageReader reader = await SnapshotCatalog.VerifyAsync(opened, name, operation.Transfer, operation.Cancelled).ConfigureAwait(false);
+            return new VerifyReport { Snapshot = name, Store = opened.Location, Size = reader.DataBytes };
+        }
+        catch (InvalidImageException e)
+        {
+            return new VerifyReport { Snapshot = name, Store = opened.Location, Problem = Errors.Describe(e).Message };
+        }
+    }
+
+    public async Task<CollectReport> CollectAsync(string? store)
+    {
+        IObjectStore opened = stores.Open(store);
+        return new CollectReport { Store = opened.Location, FreedBytes = await SnapshotCatalog.CollectGarbageAsync(opened).ConfigureAwait(false) };
     }
 
     private static ProcessDetails ToDetails(SavedProcess process) => new()

@@ -114,6 +114,35 @@ public abstract class TransferTests : IDisposable
     }
 
     [ServerFact]
+    public async Task Copy_CutBothWays_GoesOn()
+    {
+        _files.Make(seed: 35, regions: 9, regionLength: 12 << 20);
+        WrittenImage written = await WriteAsync(_files.Store, "image");
+        IObjectStore store = new PatientStore(Open(Proxy.Endpoint, Quick), Quick);
+        int packs = 0;
+        Proxy.Passed = r => Interlocked.Add(ref packs, r.IsPut("packs") || r.IsGet("packs") ? 1 : 0);
+        Proxy.Rule = r => (r.IsPut("packs") || r.IsGet("packs")) && Volatile.Read(ref packs) >= 2 ? FaultKind.ResetInRequest : null;
+        await Assert.ThrowsAsync<StoreException>(async () => await ImageCopier.CopyAsync(await ImageReader.OpenAsync(_files.Store, "image"), store, "copy"));
+        Assert.Empty(await SnapshotCatalog.ListAsync(Direct));
+        Proxy.Rule = _ => null;
+        Transfer rest = new();
+        WrittenImage copied = await ImageCopier.CopyAsync(await ImageReader.OpenAsync(_files.Store, "image"), store, "copy", reading: rest);
+        await AssertVerifiesAsync("copy");
+        Assert.True(copied.StoredBytes < written.StoredBytes - (14 << 20), $"{copied.StoredBytes} of {written.StoredBytes} bytes were sent again");
+        Assert.InRange(rest.Moved, 1, written.StoredBytes - (14 << 20));
+
+        LocalStore other = new(Path.Combine(_files.Folder, "other"));
+        packs = 0;
+        Proxy.Rule = r => r.IsGet("packs") && Volatile.Read(ref packs) >= 6 ? FaultKind.ResetInRequest : null;
+        await Assert.ThrowsAsync<StoreException>(async () => await ImageCopier.CopyAsync(await ImageReader.OpenAsync(store, "copy"), other, "back"));
+        Assert.Empty(await SnapshotCatalog.ListAsync(other));
+        Proxy.Rule = _ => null;
+        await ImageCopier.CopyAsync(await ImageReader.OpenAsync(store, "copy"), other, "back");
+        using CachedImage image = await Cache().GetAsync(await ImageReader.OpenAsync(other, "back"));
+        AssertSame(image);
+    }
+
+    [ServerFact]
     public async Task NetworkAwayForSeconds_TransferWaitsAndGoesOn()
     {
         _files.Make(seed: 41, regions: 9, regionLength: 12 << 20);
