@@ -10,17 +10,30 @@ namespace SnapshotRpc;
 /// <summary>The commands, their options and what they send to the agent.</summary>
 public static class CommandLine
 {
-    public static RootCommand Build() => new("Runs programs in sandboxes that can be saved and restored.")
+    public static RootCommand Build()
     {
-        Run(), Exec(), Attach(), Checkpoint(), Restore(),
-        SandboxCommands.List(), SandboxCommands.Logs(), SandboxCommands.Kill(), SandboxCommands.Remove(), SandboxCommands.Wait(),
-        SnapshotCommands.List(), SnapshotCommands.Inspect(),
-        HostCommands.Doctor(), HostCommands.Agent(),
-    };
+        RootCommand root = new("Runs programs in sandboxes that can be saved and restored.")
+        {
+            Run(), Exec(), Attach(), Checkpoint(), Restore(),
+            SandboxCommands.List(), SandboxCommands.Logs(), SandboxCommands.Kill(), SandboxCommands.Remove(), SandboxCommands.Wait(),
+            SnapshotCommands.List(), SnapshotCommands.Inspect(),
+            HostCommands.Doctor(), HostCommands.Agent(), Completion.Script(),
+        };
+        root.Add(Completion.Answer(root));
+        HelpExamples.AddTo(root);
+        return root;
+    }
+
+    private static bool JsonOfDetached(ParseResult result, bool detached) => !SharedOptions.JsonOf(result) ? false
+        : detached ? true
+        : throw new CliException("--json needs --detach: without it standard output is the program's");
 
     /// <summary>The command of a line, to ask for its help.</summary>
     public static string NameOf(ParseResult result) =>
-        result.CommandResult.Command is RootCommand ? "snapshot-rpc" : "snapshot-rpc " + result.CommandResult.Command.Name;
+        result.CommandResult.Command is RootCommand ? "snapshot-rpc" : "snapshot-rpc " + string.Join(' ', PathOf(result.CommandResult.Command));
+
+    private static IEnumerable<string> PathOf(Command command) =>
+        [.. command.Parents.OfType<Command>().Where(p => p is not RootCommand).SelectMany(PathOf), command.Name];
 
     private static Command Run()
     {
@@ -28,7 +41,7 @@ public static class CommandLine
         Option<string?> hostName = new("--hostname") { Description = "The host name the program sees" };
         NewSandboxOptions sandbox = new(restores: false);
         ProgramArguments program = new();
-        Command command = new("run", "Runs a program in a new sandbox.") { rootfs, hostName };
+        Command command = new("run", "Runs a program in a new sandbox.") { rootfs, hostName, SharedOptions.Json };
         sandbox.AddTo(command);
         program.AddTo(command);
         command.SetAction(result =>
@@ -50,7 +63,14 @@ public static class CommandLine
                 Tmpfs = sandbox.Volumes.ReadTmpfs(result),
             };
             TerminalSession? terminal = request.Program.Terminal && !request.Detach ? sandbox.Terminal.Open(result) : null;
-            return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, terminal, request.Detach ? s => Console.Out.WriteLine(s.Name) : null);
+            bool json = JsonOfDetached(result, request.Detach);
+            return AttachedProgram.Run(new AttachRequest { Run = request }, request.Detach, descriptor, terminal, started =>
+            {
+                if (json)
+                    JsonOutput.Print(started, ApiJson.Default.Started);
+                else if (request.Detach)
+                    Console.Out.WriteLine(started.Name);
+            });
         });
         return command;
     }
@@ -61,14 +81,19 @@ public static class CommandLine
         Option<bool> detach = new("--detach", "-d") { Description = "Do not wait; output goes to the sandbox's log" };
         ProgramArguments program = new();
         TerminalOptions terminal = new();
-        Command command = new("exec", "Runs a further program in a sandbox.") { name, detach };
+        Command command = new("exec", "Runs a further program in a sandbox.") { name, detach, SharedOptions.Json };
         program.AddTo(command);
         terminal.AddTo(command);
         command.SetAction(result =>
         {
             ExecProgramRequest request = new() { Program = program.Read(result), Detach = result.GetValue(detach) };
+            bool json = JsonOfDetached(result, request.Detach);
             return AttachedProgram.Run(new AttachRequest { Exec = request, Sandbox = result.GetValue(name) }, request.Detach, -1,
-                request.Program.Terminal && !request.Detach ? terminal.Open(result) : null);
+                request.Program.Terminal && !request.Detach ? terminal.Open(result) : null, started =>
+                {
+                    if (json)
+                        JsonOutput.Print(started, ApiJson.Default.Started);
+                });
         });
         return command;
     }
@@ -142,9 +167,7 @@ public static class CommandLine
                 Volumes = sandbox.Volumes.ReadVolumes(result),
                 Limits = sandbox.Limits.Read(result),
             };
-            bool json = SharedOptions.JsonOf(result);
-            if (json && !request.Detach)
-                throw new CliException("--json needs --detach: without it standard output is the program's");
+            bool json = JsonOfDetached(result, request.Detach);
             TerminalSession? terminal = request.Detach || !TerminalOptions.IsPossible ? null : sandbox.Terminal.Open(result);
             return AttachedProgram.Run(new AttachRequest { Restore = request, Snapshot = result.GetValue(snapshot) }, request.Detach, descriptor, terminal,
                 s =>

@@ -10,12 +10,15 @@ public static class HostCommands
 
     public static Command Doctor()
     {
-        Command command = new("doctor", "Says what this host offers, what falls back and what is missing.");
-        command.SetAction(_ =>
+        Command command = new("doctor", "Says what this host offers, what falls back and what is missing.") { SharedOptions.Json };
+        command.SetAction(result =>
         {
             using AgentClient agent = new();
             DoctorLine[] lines = agent.Get("v1/doctor", ApiJson.Default.DoctorLineArray);
-            Table.Print([.. lines.Select(l => (string[])[l.Name, l.State == "ok" ? "ok" : l.State == "missing" ? "MISSING" : "falls back", l.Detail])]);
+            if (SharedOptions.JsonOf(result))
+                JsonOutput.Print(lines, ApiJson.Default.DoctorLineArray);
+            else
+                Table.Print([.. lines.Select(l => (string[])[l.Name, l.State == "ok" ? "ok" : l.State == "missing" ? "MISSING" : "falls back", l.Detail])]);
             return lines.Any(l => l.State == "missing") ? 1 : 0;
         });
         return command;
@@ -23,12 +26,11 @@ public static class HostCommands
 
     public static Command Agent()
     {
-        Command start = new("start", "Starts the agent where none runs.");
-        start.SetAction(_ =>
+        Command start = new("start", "Starts the agent where none runs.") { SharedOptions.Json };
+        start.SetAction(result =>
         {
             using AgentClient agent = new();
-            Print(agent.Get("v1/version", ApiJson.Default.VersionReport));
-            return 0;
+            return Print(agent.Get("v1/version", ApiJson.Default.VersionReport), SharedOptions.JsonOf(result));
         });
 
         Command stop = new("stop", "Ends the agent and with it all sandboxes.");
@@ -55,21 +57,26 @@ public static class HostCommands
             return 0;
         });
 
-        Command status = new("status", "Says whether an agent runs, and how it is.");
-        status.SetAction(_ =>
+        Command status = new("status", "Says whether an agent runs, and how it is.") { SharedOptions.Json };
+        status.SetAction(result =>
         {
             using AgentClient agent = new(start: false);
-            Print(agent.Get("v1/version", ApiJson.Default.VersionReport));
-            return 0;
+            return Print(agent.Get("v1/version", ApiJson.Default.VersionReport), SharedOptions.JsonOf(result));
         });
         return new Command("agent", "Starts, stops or describes your agent.") { start, stop, status };
     }
 
-    private static void Print(VersionReport report) => Table.Print(
-        ["version", report.Version],
-        ["process", $"{report.ProcessId}"],
-        ["socket", UserFolders.HttpSocket(AgentLauncher.RuntimeFolder)],
-        ["sandboxes", $"{report.Sandboxes}"],
-        ["ready sentries", $"{report.PooledSentries}"],
-        ["snapshots", report.DefaultStore]);
+    private static int Print(VersionReport report, bool json)
+    {
+        if (json)
+            return JsonOutput.Print(report, ApiJson.Default.VersionReport);
+        Table.Print(
+            ["version", report.Version],
+            ["process", $"{report.ProcessId}"],
+            ["socket", UserFolders.HttpSocket(AgentLauncher.RuntimeFolder)],
+            ["sandboxes", $"{report.Sandboxes}"],
+            ["ready sentries", $"{report.PooledSentries}"],
+            ["snapshots", report.DefaultStore]);
+        return 0;
+    }
 }

@@ -9,11 +9,13 @@ public static class SandboxCommands
 {
     public static Command List()
     {
-        Command command = new("ps", "Lists sandboxes.");
-        command.SetAction(_ =>
+        Command command = new("ps", "Lists sandboxes.") { SharedOptions.Json };
+        command.SetAction(result =>
         {
             using AgentClient agent = new();
             SandboxSummary[] sandboxes = agent.Get("v1/sandboxes", ApiJson.Default.SandboxSummaryArray);
+            if (SharedOptions.JsonOf(result))
+                return JsonOutput.Print(sandboxes, ApiJson.Default.SandboxSummaryArray);
             Table.Print([["NAME", "ID", "STATE", "CREATED", "SENTRY", "NETWORK", "PROGRAM"], .. sandboxes.Select(s => (string[])
             [
                 s.Name,
@@ -78,12 +80,14 @@ public static class SandboxCommands
     public static Command Wait()
     {
         Argument<string> name = new("sandbox") { Description = "The sandbox" };
-        Command command = new("wait", "Waits until a sandbox has ended and exits as its first program.") { name };
+        Command command = new("wait", "Waits until a sandbox has ended and exits as its first program.") { name, SharedOptions.Json };
         command.SetAction(result =>
         {
             using AgentClient agent = new();
             ExitReport exit = agent.Get($"v1/sandboxes/{Escaped(result, name)}/wait", ApiJson.Default.ExitReport);
-            if (exit.Reason is not null)
+            if (SharedOptions.JsonOf(result))
+                JsonOutput.Print(exit, ApiJson.Default.ExitReport);
+            else if (exit.Reason is not null)
                 Console.Error.WriteLine("snapshot-rpc: " + exit.Reason);
             return exit.ExitCode;
         });
