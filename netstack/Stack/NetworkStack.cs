@@ -51,6 +51,7 @@ public sealed partial class NetworkStack : IAfterLoad
     [Saved(8)] private TcpLayer _tcp;
     [Saved(9)] private RawLayer _raw;
     [Saved(10)] private byte[] _secret;
+    [Saved(11)] private UdpLayer? _udpLite;
 
     public NetworkStack(IStackHost host)
     {
@@ -106,6 +107,9 @@ public sealed partial class NetworkStack : IAfterLoad
     public IpLayer Ip => _ip;
 
     public UdpLayer Udp => _udp;
+
+    /// <summary>UDP-Lite (RFC 3828), which has ports of its own.</summary>
+    public UdpLayer UdpLite => _udpLite ??= new UdpLayer(this, isLite: true);
 
     public TcpLayer Tcp => _tcp;
 

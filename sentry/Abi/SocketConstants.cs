@@ -3,13 +3,13 @@ namespace Sentry.Abi;
 /// <summary>Levels of setsockopt(2) and of ancillary data (cmsg(3)).</summary>
 public static class SOL
 {
-    public const int SOCKET = 1, IP = 0, TCP = 6, UDP = 17, IPV6 = 41, ICMPV6 = 58, RAW = 255, PACKET = 263, NETLINK = 270;
+    public const int SOCKET = 1, IP = 0, TCP = 6, UDP = 17, IPV6 = 41, ICMPV6 = 58, UDPLITE = 136, RAW = 255, PACKET = 263, NETLINK = 270;
 }
 
 /// <summary>Protocols that socket(2) takes in AF_INET and AF_INET6.</summary>
 public static class IPPROTO
 {
-    public const int IP = 0, ICMP = 1, TCP = 6, UDP = 17, IPV6 = 41, ICMPV6 = 58, RAW = 255, MAX = 256, MPTCP = 262;
+    public const int IP = 0, ICMP = 1, TCP = 6, UDP = 17, IPV6 = 41, ICMPV6 = 58, UDPLITE = 136, RAW = 255, MAX = 256, MPTCP = 262;
 }
 
 /// <summary>Options of SOL_SOCKET (socket(7), asm-generic/socket.h).</summary>
@@ -62,7 +62,7 @@ public static class TCP
 /// <summary>Options of SOL_UDP (udp(7)).</summary>
 public static class UDP
 {
-    public const int CORK = 1, ENCAP = 100, SEGMENT = 103, GRO = 104;
+    public const int CORK = 1, LITE_SEND_CSCOV = 10, LITE_RECV_CSCOV = 11, ENCAP = 100, SEGMENT = 103, GRO = 104;
 }
 
 /// <summary>Options of SOL_PACKET (packet(7), linux/if_packet.h).</summary>

@@ -3,7 +3,7 @@ namespace Netstack.Stack;
 /// <summary>Protocol numbers of IP (IANA).</summary>
 public static class IpProtocol
 {
-    public const byte HopByHop = 0, Icmp = 1, Igmp = 2, Tcp = 6, Udp = 17, Routing = 43, Fragment = 44, Icmpv6 = 58, NoNext = 59, DestinationOptions = 60, Raw = 255;
+    public const byte HopByHop = 0, Icmp = 1, Igmp = 2, Tcp = 6, Udp = 17, Routing = 43, Fragment = 44, Icmpv6 = 58, UdpLite = 136, NoNext = 59, DestinationOptions = 60, Raw = 255;
 }
 
 /// <summary>What the IP layer tells a transport of a received packet.</summary>

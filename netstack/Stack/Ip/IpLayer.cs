@@ -157,6 +157,9 @@ public sealed partial class IpLayer : IAfterLoad
             case IpProtocol.Udp:
                 _stack.Udp.Receive(packet, info);
                 return true;
+            case IpProtocol.UdpLite:
+                _stack.UdpLite.Receive(packet, info);
+                return true;
             case IpProtocol.Icmp when info.Destination.IsV4:
                 _icmpV4.Receive(packet, info);
                 return true;
@@ -180,6 +183,8 @@ public sealed partial class IpLayer : IAfterLoad
             _stack.Tcp.OnError(error);
         else if (protocol == IpProtocol.Udp)
             _stack.Udp.OnError(error);
+        else if (protocol == IpProtocol.UdpLite)
+            _stack.UdpLite.OnError(error);
     }
 
     /// <summary>No neighbour answers for the next hop of a packet: its sender, here or elsewhere, is told "host unreachable".</summary>

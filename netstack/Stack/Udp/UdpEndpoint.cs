@@ -13,16 +13,41 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
     [Saved(5)] private ushort _remotePort;
     [Saved(6)] private bool _addressLocked;
     [Saved(7)] private bool _portLocked;
+    [Saved(8)] private bool _isLite;
+    [Saved(9)] private int _sendCoverage;
+    [Saved(10)] private int? _leastCoverage;
     [NotSaved("looked up again")] private Route _route;
 
-    internal UdpEndpoint(NetworkStack stack, bool isV6, EndpointOptions options)
+    internal UdpEndpoint(NetworkStack stack, bool isV6, EndpointOptions options, bool isLite)
         : base(stack, options)
     {
+        _isLite = isLite;
         _isV6 = isV6;
         _local = _remote = Any;
     }
 
     public bool IsV6 => _isV6;
+
+    /// <summary>It speaks UDP-Lite.</summary>
+    public bool IsLite => _isLite;
+
+    /// <summary>UDPLITE_SEND_CSCOV: how many bytes from the header on the checksum covers; 0 for all.</summary>
+    public int SendCoverage
+    {
+        get => _sendCoverage;
+        set => _sendCoverage = value;
+    }
+
+    /// <summary>UDPLITE_RECV_CSCOV: datagrams whose checksum covers less are not taken, with 0 those that it does not cover whole; null takes all.</summary>
+    public int? LeastCoverage
+    {
+        get => _leastCoverage;
+        set => _leastCoverage = value;
+    }
+
+    private UdpLayer Layer => _isLite ? Stack.UdpLite : Stack.Udp;
+
+    private byte Number => _isLite ? IpProtocol.UdpLite : IpProtocol.Udp;
 
     public override InetAddress LocalAddress => _local;
 
@@ -48,9 +73,9 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
         _local = address;
         if (port == 0)
         {
-            _localPort = Stack.Udp.BindAny(this);
+            _localPort = Layer.BindAny(this);
         }
-        else if (Stack.Udp.TryBind(this, port))
+        else if (Layer.TryBind(this, port))
         {
             _localPort = port;
             _portLocked = true;
@@ -106,7 +131,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
             _local = Any;
         if (!_portLocked && _localPort != 0)
         {
-            Stack.Udp.Unbind(this, _localPort);
+            Layer.Unbind(this, _localPort);
             _localPort = 0;
         }
 
@@ -116,7 +141,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
     public override void Close()
     {
         if (_localPort != 0)
-            Stack.Udp.Unbind(this, _localPort);
+            Layer.Unbind(this, _localPort);
         _localPort = 0;
         LeaveAllGroups();
         ClearQueues();
@@ -209,17 +234,23 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
     /// <param name="packet">From the UDP header on, trimmed to its length.</param>
     internal void Deliver(Packet packet, in UdpHeader header, in IpInfo info)
     {
+        bool isV4 = info.Destination.IsV4;
+        if (_leastCoverage is { } least && header.Length < packet.Length && (least == 0 || header.Length < least))
+        {
+            Layer.Count(UdpCounter.Error, isV4);
+            return;
+        }
+
         if (!PassesFilter(packet, packet.Start, out _))
             return;
         int payload = packet.Length - UdpHeader.Size;
-        bool isV4 = info.Destination.IsV4;
         if (packet.SegmentSize > 0 && packet.SegmentSize < payload && !Options.UdpReceiveSegments)
         {
             for (int offset = 0; offset < payload; offset += packet.SegmentSize)
             {
                 byte[] part = new byte[Math.Min(packet.SegmentSize, payload - offset)];
                 packet.CopyTo(UdpHeader.Size + offset, part);
-                Stack.Udp.CountReceived(isV4, Enqueue(ToDatagram(part, header, info)));
+                Layer.CountReceived(isV4, Enqueue(ToDatagram(part, header, info)));
             }
 
             return;
@@ -227,7 +258,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
 
         Datagram datagram = ToDatagram(Payload(packet, payload), header, info);
         datagram.SegmentSize = packet.SegmentSize < payload ? packet.SegmentSize : 0;
-        Stack.Udp.CountReceived(isV4, Enqueue(datagram));
+        Layer.CountReceived(isV4, Enqueue(datagram));
     }
 
     /// <summary>An ICMP error about a datagram of this endpoint (__udp4_lib_err).</summary>
@@ -296,7 +327,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
 
     private bool AutoBind()
     {
-        _localPort = Stack.Udp.BindAny(this);
+        _localPort = Layer.BindAny(this);
         return _localPort != 0;
     }
 
@@ -381,7 +412,11 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
         UdpHeader.Write(header, _localPort, port, length);
         packet.Append(data);
         packet.SegmentSize = segments ? segmentSize : 0;
-        if (!(isV4 && Options.NoChecksum))
+        if (_isLite)
+        {
+            CoverPart(header, data, InternetChecksum.PseudoHeader(source, destination, Number, length));
+        }
+        else if (!(isV4 && Options.NoChecksum))
         {
             InternetChecksum.Write(header[UdpHeader.ChecksumOffset..], InternetChecksum.Fold(InternetChecksum.PseudoHeader(source, destination, IpProtocol.Udp, length)));
             packet.Checksum = ChecksumState.Partial;
@@ -389,7 +424,7 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
 
         PathMtuMode mode = isV4 ? Options.PathMtu : Options.PathMtuV6;
         bool fits = headers + data.Length <= route.Mtu;
-        var options = new IpSendOptions(IpProtocol.Udp, TimeToLive(control, destination), Service(control, isV4))
+        var options = new IpSendOptions(Number, TimeToLive(control, destination), Service(control, isV4))
         {
             DontFragment = mode is PathMtuMode.Do or PathMtuMode.Probe || (mode == PathMtuMode.Want && isV4 && (fits || segments)),
             IgnorePathMtu = mode is PathMtuMode.Probe or PathMtuMode.Interface or PathMtuMode.Omit,
@@ -404,13 +439,19 @@ public sealed partial class UdpEndpoint : DatagramEndpoint
         return error;
     }
 
-    private void CountSent(bool isV4)
+    /// <summary>The checksum of UDP-Lite, over as much as was asked for, which the header says.</summary>
+    private void CoverPart(Span<byte> header, ReadOnlySpan<byte> data, ulong pseudo)
     {
-        if (isV4)
-            Stack.Counters.UdpSent++;
-        else
-            Stack.Counters.Udp6Sent++;
+        int length = UdpHeader.Size + data.Length;
+        bool whole = _sendCoverage == 0 || _sendCoverage >= length;
+        int covered = whole ? length : _sendCoverage;
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt16BigEndian(header[4..], (ushort)covered);
+        ulong sum = InternetChecksum.Combine(pseudo, InternetChecksum.Add(0, header));
+        ushort checksum = InternetChecksum.Finish(InternetChecksum.Combine(sum, InternetChecksum.Add(0, data[..(covered - UdpHeader.Size)])));
+        InternetChecksum.Write(header[UdpHeader.ChecksumOffset..], checksum == 0 ? ushort.MaxValue : checksum);
     }
+
+    private void CountSent(bool isV4) => Layer.Count(UdpCounter.Sent, isV4);
 
     private int TimeToLive(in DatagramControl control, InetAddress destination)
     {

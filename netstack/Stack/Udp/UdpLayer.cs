@@ -1,20 +1,43 @@
 namespace Netstack.Stack;
 
-/// <summary>All UDP endpoints of a stack (RFC 768), by port.</summary>
+/// <summary>What is counted of a protocol of datagrams, as /proc/net/snmp has it.</summary>
+public enum UdpCounter
+{
+    Received,
+    NoPort,
+    Error,
+    Sent,
+    BufferError,
+    ChecksumError,
+}
+
+/// <summary>All endpoints of a stack that speak UDP (RFC 768), or UDP-Lite (RFC 3828), by port.</summary>
 [Savable("udp-layer")]
 public sealed partial class UdpLayer
 {
     [Saved(1)] private NetworkStack _stack;
     [Saved(2)] private Dictionary<ushort, List<UdpEndpoint>> _ports = [];
+    [Saved(3)] private bool _isLite;
+    [Saved(4)] private long[] _liteCounts = [];
 
-    internal UdpLayer(NetworkStack stack) => _stack = stack;
+    internal UdpLayer(NetworkStack stack, bool isLite = false)
+    {
+        _stack = stack;
+        _isLite = isLite;
+        _liteCounts = isLite ? new long[2 * (int)(UdpCounter.ChecksumError + 1)] : [];
+    }
+
+    internal bool IsLite => _isLite;
+
+    /// <summary>Of UDP-Lite; UDP's are among <see cref="StackCounters"/>.</summary>
+    public long CountOf(UdpCounter counter, bool isV4) => _isLite ? _liteCounts[(2 * (int)counter) + (isV4 ? 0 : 1)] : 0;
 
     /// <summary>All bound endpoints (for /proc/net/udp and sock_diag).</summary>
     public IEnumerable<UdpEndpoint> Endpoints => _ports.Values.SelectMany(p => p);
 
     private StackCounters Counters => _stack.Counters;
 
-    public UdpEndpoint CreateEndpoint(bool isV6, EndpointOptions options) => new(_stack, isV6, options);
+    public UdpEndpoint CreateEndpoint(bool isV6, EndpointOptions options) => new(_stack, isV6, options, _isLite);
 
     /// <summary>Puts an endpoint in under its port, which must not be 0; false when another has it.</summary>
     internal bool TryBind(UdpEndpoint endpoint, ushort port)
@@ -65,16 +88,27 @@ public sealed partial class UdpLayer
     internal void Receive(Packet packet, in IpInfo info)
     {
         bool isV4 = info.Destination.IsV4;
-        if (!UdpHeader.TryParse(packet.Head, out UdpHeader header) || header.Length < UdpHeader.Size || header.Length > packet.Length)
+        if (!UdpHeader.TryParse(packet.Head, out UdpHeader header))
         {
-            CountError(isV4, checksum: false);
+            Count(UdpCounter.Error, isV4);
             return;
         }
 
-        packet.Trim(header.Length);
-        if (!IsChecksumRight(packet, header, info))
+        // UDP-Lite says there how much the checksum covers, 0 for all (RFC 3828 section 3.1).
+        if (_isLite && header.Length == 0)
+            header = header with { Length = packet.Length };
+        if (header.Length < UdpHeader.Size || header.Length > packet.Length)
         {
-            CountError(isV4, checksum: true);
+            Count(UdpCounter.Error, isV4);
+            return;
+        }
+
+        if (!_isLite)
+            packet.Trim(header.Length);
+        if (!(_isLite ? IsCoveredRight(packet, header, info) : IsChecksumRight(packet, header, info)))
+        {
+            Count(UdpCounter.Error, isV4);
+            Count(UdpCounter.ChecksumError, isV4);
             return;
         }
 
@@ -91,10 +125,7 @@ public sealed partial class UdpLayer
             return;
         }
 
-        if (isV4)
-            Counters.UdpNoPorts++;
-        else
-            Counters.Udp6NoPorts++;
+        Count(UdpCounter.NoPort, isV4);
         _stack.Ip.RejectPort(packet, info);
     }
 
@@ -108,23 +139,56 @@ public sealed partial class UdpLayer
 
     internal void CountReceived(bool isV4, bool taken)
     {
-        if (taken && isV4)
-        {
-            Counters.UdpReceived++;
-        }
-        else if (taken)
-        {
-            Counters.Udp6Received++;
-        }
+        Count(taken ? UdpCounter.Received : UdpCounter.BufferError, isV4);
+        if (!taken)
+            Count(UdpCounter.Error, isV4);
+    }
+
+    internal void Count(UdpCounter counter, bool isV4)
+    {
+        if (_isLite)
+            _liteCounts[(2 * (int)counter) + (isV4 ? 0 : 1)]++;
         else if (isV4)
-        {
-            Counters.UdpReceiveBufferErrors++;
-            Counters.UdpErrors++;
-        }
+            Of(Counters, counter)++;
         else
+            OfV6(Counters, counter)++;
+    }
+
+    private static ref long Of(StackCounters counters, UdpCounter counter)
+    {
+        switch (counter)
         {
-            Counters.Udp6ReceiveBufferErrors++;
-            Counters.Udp6Errors++;
+            case UdpCounter.Received:
+                return ref counters.UdpReceived;
+            case UdpCounter.NoPort:
+                return ref counters.UdpNoPorts;
+            case UdpCounter.Sent:
+                return ref counters.UdpSent;
+            case UdpCounter.BufferError:
+                return ref counters.UdpReceiveBufferErrors;
+            case UdpCounter.ChecksumError:
+                return ref counters.UdpChecksumErrors;
+            default:
+                return ref counters.UdpErrors;
+        }
+    }
+
+    private static ref long OfV6(StackCounters counters, UdpCounter counter)
+    {
+        switch (counter)
+        {
+            case UdpCounter.Received:
+                return ref counters.Udp6Received;
+            case UdpCounter.NoPort:
+                return ref counters.Udp6NoPorts;
+            case UdpCounter.Sent:
+                return ref counters.Udp6Sent;
+            case UdpCounter.BufferError:
+                return ref counters.Udp6ReceiveBufferErrors;
+            case UdpCounter.ChecksumError:
+                return ref counters.Udp6ChecksumErrors;
+            default:
+                return ref counters.Udp6Errors;
         }
     }
 
@@ -182,12 +246,8 @@ public sealed partial class UdpLayer
             }
         }
 
-        if (taken)
-            return;
-        if (info.Destination.IsV4)
-            Counters.UdpNoPorts++;
-        else
-            Counters.Udp6NoPorts++;
+        if (!taken)
+            Count(UdpCounter.NoPort, info.Destination.IsV4);
     }
 
     private static bool IsChecksumRight(Packet packet, in UdpHeader header, in IpInfo info)
@@ -201,17 +261,14 @@ public sealed partial class UdpLayer
         return InternetChecksum.Finish(InternetChecksum.Combine(pseudo, packet.Sum(0))) == 0;
     }
 
-    private void CountError(bool isV4, bool checksum)
+    /// <summary>The checksum is never left out, and the pseudo header has the whole length.</summary>
+    private static bool IsCoveredRight(Packet packet, in UdpHeader header, in IpInfo info)
     {
-        if (isV4)
-        {
-            Counters.UdpErrors++;
-            Counters.UdpChecksumErrors += checksum ? 1 : 0;
-        }
-        else
-        {
-            Counters.Udp6Errors++;
-            Counters.Udp6ChecksumErrors += checksum ? 1 : 0;
-        }
+        if (!header.HasChecksum)
+            return false;
+        byte[] covered = new byte[header.Length];
+        packet.CopyTo(0, covered);
+        ulong pseudo = InternetChecksum.PseudoHeader(info.Source, info.Destination, IpProtocol.UdpLite, packet.Length);
+        return InternetChecksum.Finish(InternetChecksum.Combine(pseudo, InternetChecksum.Add(0, covered))) == 0;
     }
 }

@@ -20,7 +20,7 @@ internal abstract partial class DatagramSocket : InetSocket
     internal override Endpoint Endpoint => Datagrams;
 
     /// <summary>Which looks at MSG_OOB less than the others do, and needs ports.</summary>
-    private bool IsUdp => Protocol == IPPROTO.UDP && Type == SocketType.Datagram;
+    private bool IsUdp => Protocol is IPPROTO.UDP or IPPROTO.UDPLITE && Type == SocketType.Datagram;
 
     /// <summary>The endpoint.</summary>
     protected abstract DatagramEndpoint Datagrams { get; }

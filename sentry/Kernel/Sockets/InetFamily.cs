@@ -23,6 +23,8 @@ internal sealed class InetFamily(bool isV6) : SocketFamily
                 return new TcpSocket(task, isV6, stack.Tcp.CreateEndpoint(isV6, options), status);
             case SocketType.Datagram when protocol is IPPROTO.IP or IPPROTO.UDP:
                 return new UdpSocket(task, isV6, stack.Udp.CreateEndpoint(isV6, options), status);
+            case SocketType.Datagram when protocol == IPPROTO.UDPLITE:
+                return new UdpSocket(task, isV6, stack.UdpLite.CreateEndpoint(isV6, options), status);
             case SocketType.Datagram when protocol == (isV6 ? IPPROTO.ICMPV6 : IPPROTO.ICMP):
                 if (!MayPing(task, stack.Settings))
                     return Errno.EACCES;

@@ -38,7 +38,7 @@ internal sealed partial class CorkedDatagram
         new DatagramControl { Source = Source, InterfaceIndex = InterfaceIndex, TimeToLive = TimeToLive, TypeOfService = TypeOfService }, SegmentSize);
 }
 
-/// <summary>A UDP socket (udp(7)).</summary>
+/// <summary>A UDP socket (udp(7)), or one of UDP-Lite (udplite(7)).</summary>
 [Savable("udp-socket")]
 internal sealed partial class UdpSocket : DatagramSocket
 {
@@ -51,7 +51,7 @@ internal sealed partial class UdpSocket : DatagramSocket
     [Saved(5)] private ZeroCopyNotices _notices;
 
     internal UdpSocket(Task owner, bool isV6, UdpEndpoint endpoint, OpenFlags status)
-        : base(owner, isV6, SocketType.Datagram, IPPROTO.UDP, status)
+        : base(owner, isV6, SocketType.Datagram, endpoint.IsLite ? IPPROTO.UDPLITE : IPPROTO.UDP, status)
     {
         _endpoint = endpoint;
         Attach();
@@ -120,7 +120,7 @@ internal sealed partial class UdpSocket : DatagramSocket
 
     public override Errno SetOption(Task task, int level, int name, ReadOnlySpan<byte> value)
     {
-        if (level != SOL.UDP)
+        if (level != SOL.UDP && !(level == SOL.UDPLITE && _endpoint.IsLite))
             return base.SetOption(task, level, name, value);
         if (value.Length < sizeof(int))
             return Errno.EINVAL;
@@ -141,19 +141,30 @@ internal sealed partial class UdpSocket : DatagramSocket
             case UDP.GRO:
                 Ip.UdpReceiveSegments = number != 0;
                 return Errno.None;
+            case UDP.LITE_SEND_CSCOV when _endpoint.IsLite:
+                _endpoint.SendCoverage = Coverage(number);
+                return Errno.None;
+            case UDP.LITE_RECV_CSCOV when _endpoint.IsLite:
+                _endpoint.LeastCoverage = Coverage(number);
+                return Errno.None;
             default:
                 return Errno.ENOPROTOOPT;
         }
     }
 
+    /// <summary>At least the header, at most the longest datagram; 0 for all (udp_lib_setsockopt).</summary>
+    private static int Coverage(int number) => number == 0 ? 0 : number < UdpHeader.Size ? UdpHeader.Size : Math.Min(number, ushort.MaxValue);
+
     public override Result<byte[]> GetOption(Task task, int level, int name, ReadOnlySpan<byte> given)
     {
-        if (level != SOL.UDP)
+        if (level != SOL.UDP && !(level == SOL.UDPLITE && _endpoint.IsLite))
             return base.GetOption(task, level, name, given);
         return name switch
         {
             UDP.CORK => SocketOptions.Number(_cork ? 1 : 0),
             UDP.SEGMENT => SocketOptions.Number(_segmentSize),
+            UDP.LITE_SEND_CSCOV when _endpoint.IsLite => SocketOptions.Number(_endpoint.SendCoverage),
+            UDP.LITE_RECV_CSCOV when _endpoint.IsLite => SocketOptions.Number(_endpoint.LeastCoverage ?? 0),
             UDP.GRO => SocketOptions.Number(Ip.UdpReceiveSegments ? 1 : 0),
             _ => Errno.ENOPROTOOPT,
         };

@@ -174,7 +174,7 @@ internal static class FlagTables
         (1, "SOCK_STREAM"), (2, "SOCK_DGRAM"), (3, "SOCK_RAW"), (5, "SOCK_SEQPACKET"), (0x80000, "SOCK_CLOEXEC"), (0x800, "SOCK_NONBLOCK"),
     ], mask: 0xf);
 
-    internal static readonly FlagTable InetProtocol = Enum("IPPROTO_???", (0, "IPPROTO_IP"), (1, "IPPROTO_ICMP"), (6, "IPPROTO_TCP"), (17, "IPPROTO_UDP"), (41, "IPPROTO_IPV6"));
+    internal static readonly FlagTable InetProtocol = Enum("IPPROTO_???", (0, "IPPROTO_IP"), (1, "IPPROTO_ICMP"), (6, "IPPROTO_TCP"), (17, "IPPROTO_UDP"), (136, "IPPROTO_UDPLITE"), (41, "IPPROTO_IPV6"));
 
     internal static readonly FlagTable Message = new("MSG_???",
     [

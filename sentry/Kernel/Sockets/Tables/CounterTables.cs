@@ -33,9 +33,12 @@ internal static class CounterTables
         ]);
         Append(text, "UdpLite",
         [
-            ("InDatagrams", 0), ("NoPorts", 0), ("InErrors", 0), ("OutDatagrams", 0), ("RcvbufErrors", 0), ("SndbufErrors", 0), ("InCsumErrors", 0), ("IgnoredMulti", 0), ("MemErrors", 0),
+            ("InDatagrams", Lite(UdpCounter.Received)), ("NoPorts", Lite(UdpCounter.NoPort)), ("InErrors", Lite(UdpCounter.Error)), ("OutDatagrams", Lite(UdpCounter.Sent)),
+            ("RcvbufErrors", Lite(UdpCounter.BufferError)), ("SndbufErrors", 0), ("InCsumErrors", Lite(UdpCounter.ChecksumError)), ("IgnoredMulti", 0), ("MemErrors", 0),
         ]);
         return text.ToString();
+
+        long Lite(UdpCounter counter) => network.Stack.UdpLite.CountOf(counter, isV4: true);
     }
 
     private static void AppendIcmp(StringBuilder text, StackCounters c)
@@ -103,8 +106,9 @@ internal static class CounterTables
         {
             counters.AddRange([("Udp6InDatagrams", c.Udp6Received), ("Udp6NoPorts", c.Udp6NoPorts), ("Udp6InErrors", c.Udp6Errors), ("Udp6OutDatagrams", c.Udp6Sent),
                 ("Udp6RcvbufErrors", c.Udp6ReceiveBufferErrors), ("Udp6SndbufErrors", 0), ("Udp6InCsumErrors", c.Udp6ChecksumErrors), ("Udp6IgnoredMulti", 0), ("Udp6MemErrors", 0),
-                ("UdpLite6InDatagrams", 0), ("UdpLite6NoPorts", 0), ("UdpLite6InErrors", 0), ("UdpLite6OutDatagrams", 0), ("UdpLite6RcvbufErrors", 0), ("UdpLite6SndbufErrors", 0),
-                ("UdpLite6InCsumErrors", 0), ("UdpLite6MemErrors", 0)]);
+                ("UdpLite6InDatagrams", Lite(UdpCounter.Received)), ("UdpLite6NoPorts", Lite(UdpCounter.NoPort)), ("UdpLite6InErrors", Lite(UdpCounter.Error)),
+                ("UdpLite6OutDatagrams", Lite(UdpCounter.Sent)), ("UdpLite6RcvbufErrors", Lite(UdpCounter.BufferError)), ("UdpLite6SndbufErrors", 0),
+                ("UdpLite6InCsumErrors", Lite(UdpCounter.ChecksumError)), ("UdpLite6MemErrors", 0)]);
         }
         else
         {
@@ -115,6 +119,8 @@ internal static class CounterTables
         foreach ((string name, long value) in counters)
             text.Append(CultureInfo.InvariantCulture, $"{name,-32}\t{value}\n");
         return text.ToString();
+
+        long Lite(UdpCounter counter) => network.Stack.UdpLite.CountOf(counter, isV4: false);
     }
 
     /// <summary>Counters of Linux's own (TcpExt, IpExt); those that this stack has no like of are 0.</summary>
@@ -142,14 +148,14 @@ internal static class CounterTables
         int allocated = network.Sockets.Values.Count(s => s.Domain is AF.Inet or AF.Inet6 && s.Type == SocketType.Stream) + tcp.OrphanCount;
         int udp = network.Stack.Udp.Endpoints.Count(e => !e.IsV6), raw = network.Stack.Raw.RawEndpoints.Count(e => !e.IsV6 && !e.IsPing);
         return string.Create(CultureInfo.InvariantCulture,
-            $"sockets: used {network.Sockets.Count}\nTCP: inuse {inUse} orphan {tcp.OrphanCount} tw {tcp.TimeWaitCount} alloc {allocated} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse {raw}\nFRAG: inuse 0 memory 0\n");
+            $"sockets: used {network.Sockets.Count}\nTCP: inuse {inUse} orphan {tcp.OrphanCount} tw {tcp.TimeWaitCount} alloc {allocated} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse {network.Stack.UdpLite.Endpoints.Count(e => !e.IsV6)}\nRAW: inuse {raw}\nFRAG: inuse 0 memory 0\n");
     }
 
     internal static string SocketsV6(NetworkNamespace network)
     {
         int tcp = network.Stack.Tcp.Endpoints.Count(e => e.IsV6 && e.State is not (TcpState.TimeWait or TcpState.SynReceived or TcpState.NewSynReceived));
         int udp = network.Stack.Udp.Endpoints.Count(e => e.IsV6), raw = network.Stack.Raw.RawEndpoints.Count(e => e.IsV6 && !e.IsPing);
-        return string.Create(CultureInfo.InvariantCulture, $"TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\nRAW6: inuse {raw}\nFRAG6: inuse 0 memory 0\n");
+        return string.Create(CultureInfo.InvariantCulture, $"TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse {network.Stack.UdpLite.Endpoints.Count(e => e.IsV6)}\nRAW6: inuse {raw}\nFRAG6: inuse 0 memory 0\n");
     }
 
     internal static string Protocols(NetworkNamespace network)

@@ -40,10 +40,10 @@ public static class NetworkTables
         ("softnet_stat", InterfaceTables.Processors),
         ("tcp", static n => SocketTables.Tcp(n, isV6: false)),
         ("tcp6", static n => SocketTables.Tcp(n, isV6: true)),
-        ("udp", static n => SocketTables.Udp(n, isV6: false)),
-        ("udp6", static n => SocketTables.Udp(n, isV6: true)),
-        ("udplite", static _ => SocketTables.DatagramHeader),
-        ("udplite6", static _ => SocketTables.DatagramHeaderV6),
+        ("udp", static n => SocketTables.Udp(n.Stack.Udp, isV6: false)),
+        ("udp6", static n => SocketTables.Udp(n.Stack.Udp, isV6: true)),
+        ("udplite", static n => SocketTables.Udp(n.Stack.UdpLite, isV6: false)),
+        ("udplite6", static n => SocketTables.Udp(n.Stack.UdpLite, isV6: true)),
         ("unix", SocketTables.Unix),
     ];
 

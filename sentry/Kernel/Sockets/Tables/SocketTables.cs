@@ -96,8 +96,8 @@ internal static class SocketTables
     /// <summary>Hundredths of a second.</summary>
     private static long Clock(long nanoseconds) => (nanoseconds + 9_999_999) / 10_000_000;
 
-    internal static string Udp(NetworkNamespace network, bool isV6) =>
-        Datagrams(isV6, isV6 ? DatagramHeaderV6 : DatagramHeader, padded: !isV6, numberWidth: 5, network.Stack.Udp.Endpoints.Where(e => e.IsV6 == isV6).Select(e => new DiagnosedSocket(e, isV6, null)));
+    internal static string Udp(UdpLayer layer, bool isV6) =>
+        Datagrams(isV6, isV6 ? DatagramHeaderV6 : DatagramHeader, padded: !isV6, numberWidth: 5, layer.Endpoints.Where(e => e.IsV6 == isV6).Select(e => new DiagnosedSocket(e, isV6, null)));
 
     internal static string Raw(NetworkNamespace network, bool isV6, bool pings)
     {

@@ -36,7 +36,7 @@ internal static class InetDiagnosis
         return IsKnown(protocol) ? GetOne(request, family, protocol, extensions, ReadId(family, body)) : Errno.ENOENT;
     }
 
-    private static bool IsKnown(byte protocol) => protocol is IpProtocol.Tcp or IpProtocol.Udp or RawProtocol;
+    private static bool IsKnown(byte protocol) => protocol is IpProtocol.Tcp or IpProtocol.Udp or IpProtocol.UdpLite or RawProtocol;
 
     private static List<byte[]> List(NetlinkRequest request, byte family, byte protocol, byte extensions, uint states, in SocketId wanted, FilterProgram? filter)
     {
@@ -83,6 +83,7 @@ internal static class InetDiagnosis
         return protocol switch
         {
             IpProtocol.Tcp => stack.Tcp.Endpoints.Select(e => new DiagnosedSocket(e)),
+            IpProtocol.UdpLite => stack.UdpLite.Endpoints.Select(e => new DiagnosedSocket(e, e.IsV6, null)),
             IpProtocol.Udp => stack.Udp.Endpoints.Select(e => new DiagnosedSocket(e, e.IsV6, null)),
             _ => stack.Raw.RawEndpoints.Where(e => !e.IsPing).Select(e => new DiagnosedSocket(e, e.IsV6, e.Protocol)),
         };
