@@ -51,9 +51,5 @@ internal sealed class FrozenMemory(Reception reception, StubThread copy) : IFroz
         GuestMemory.Dump(_process, hostDescriptor, CollectionsMarshal.AsSpan(left));
     }
 
-    public void Dispose()
-    {
-        if (copy.State != GuestThreadState.Dead)
-            copy.Kill();
-    }
+    public void Dispose() => reception.KillFromAnywhere(copy);
 }

@@ -226,6 +226,21 @@ internal sealed class Reception : IDisposable
         return thread.Process.IsAlive;
     }
 
+    /// <summary>Ends a thread that the kernel does not know; without the kernel lock the receiver's thread does it, since what is known of processes is its to change.</summary>
+    public void KillFromAnywhere(StubThread thread)
+    {
+        if (_receiver.IsExclusive)
+            Kill();
+        else
+            _receiver.Post(Kill);
+
+        void Kill()
+        {
+            if (thread.State != GuestThreadState.Dead)
+                thread.Kill();
+        }
+    }
+
     /// <summary>Sorts one notification.</summary>
     public void Accept(in Notification notification)
     {

@@ -330,6 +330,40 @@ public sealed class NotifyPlatformTests
         Assert.Empty(run.Kernel.Lost);
     }
 
+    /// <summary>A dump ends on a thread of its own; what is known of processes is changed by the receiver's alone.</summary>
+    [Fact]
+    public void FrozenCopy_DisposedOfElsewhere_IsEndedByTheReceiver()
+    {
+        const ulong Start = 0x2000_0000_0000;
+        using RunningKernel run = new("park");
+        run.AwaitParked(1);
+        byte[] bytes = new byte[4];
+        IFrozenMemory frozen = null!;
+        run.Do(() =>
+        {
+            IGuestThread thread = run.Kernel.First.Threads[0];
+            thread.Stop();
+            thread.Queue(MemoryOperation.Map(Start, 4096, MemoryProtection.Read | MemoryProtection.Write, MemorySource.Anonymous));
+            Assert.Equal(Errno.None, thread.Flush());
+            frozen = thread.AddressSpace.Freeze(thread).Value;
+            thread.Resume();
+        });
+        int during = -1;
+        run.Do(() =>
+        {
+            Thread other = new(frozen.Dispose);
+            other.Start();
+            other.Join();
+            during = frozen.Read(Start, bytes);
+        });
+        Assert.Equal(bytes.Length, during);
+        run.Do(() => during = frozen.Read(Start, bytes));
+        Assert.Equal(0, during);
+        run.Do(() => run.Kernel.Exit(run.Kernel.First, 0));
+        run.Join();
+        Assert.Empty(run.Kernel.Lost);
+    }
+
     [Fact]
     public void Kill_ManyParkedThreads_EndsThemOneByOne()
     {
