@@ -143,6 +143,8 @@ public sealed class LocalStore : IObjectStore
         {
             if (!replace && File.Exists(path))
                 return false;
+            if (!Directory.Exists(_incoming))
+                CreateFolder(_incoming); // somebody has removed the whole store meanwhile
             try
             {
                 await WriteSyncedAsync(temporary, content, cancellationToken).ConfigureAwait(false);

@@ -19,6 +19,17 @@ public sealed class LocalStoreTests : ObjectStoreTests, IDisposable
     }
 
     [Fact]
+    public async Task Put_StoreRemovedWhileOpen_MakesItAgain()
+    {
+        string folder = Path.Combine(_folder, "s");
+        await using LocalStore store = new(folder);
+        await store.PutIfAbsentAsync("a/b", "x"u8.ToArray());
+        Directory.Delete(folder, recursive: true);
+        Assert.True(await store.PutIfAbsentAsync("a/b", "y"u8.ToArray()));
+        Assert.Equal("y"u8.ToArray(), await store.GetWholeAsync("a/b", 10));
+    }
+
+    [Fact]
     public async Task Open_LeftoversOfDeadWriters_AreRemoved()
     {
         string incoming = Path.Combine(_folder, ".incoming");

@@ -8,7 +8,8 @@ using Storage.S3;
 namespace Benchmarks.Images;
 
 /// <summary>
-/// How fast images are written and read: [store URL [MiB [rounds]]]. Memory as a program leaves it: a third text-like, a third pointers and small
+/// How fast images are written and read: [store URL [MiB [rounds]]]; or, with raw FOLDER URL, how long the packs of a local store take to another
+/// without any snapshot work, in ms. Memory as a program leaves it: a third text-like, a third pointers and small
 /// integers, a sixth random, a sixth zero. Prints the median of the rounds, and the
 /// processor time of the cheapest, which tells more on a busy machine.
 /// </summary>
@@ -21,6 +22,12 @@ public static class Program
         string folder = Directory.CreateTempSubdirectory("bench-images-").FullName;
         try
         {
+            if (args is ["raw", { } packs, { } url])
+            {
+                Console.WriteLine((await UploadAsync(packs, StoreUrl.Parse(url))).ToString("f1", CultureInfo.InvariantCulture));
+                return 0;
+            }
+
             await using IObjectStore store = Open(StoreUrl.Parse(args.Length > 0 ? args[0] : $"file://{folder}/store"));
             int megabytes = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 256;
             int rounds = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 5;
@@ -44,6 +51,19 @@ public static class Program
         StoreKind.AzureBlob => AzureBlobStore.Open(url),
         _ => new LocalStore(url.Root),
     };
+
+    private static async Task<double> UploadAsync(string folder, StoreUrl url)
+    {
+        const int AtATime = 3; // as PackWriter
+        await using IObjectStore store = Open(url);
+        List<byte[]> packs = [.. Directory.EnumerateFiles(Path.Combine(folder, "packs")).Select(File.ReadAllBytes)];
+        await store.PutIfAbsentAsync("warm", packs[0]);
+        int number = 0;
+        long start = Stopwatch.GetTimestamp();
+        await Parallel.ForEachAsync(packs, new ParallelOptions { MaxDegreeOfParallelism = AtATime },
+            async (pack, token) => await store.PutIfAbsentAsync($"raw/{Interlocked.Increment(ref number)}", pack, token));
+        return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+    }
 
     private static async Task RunAsync(IObjectStore store, string folder, int megabytes, int rounds)
     {
