@@ -313,7 +313,8 @@ public sealed class S3Store : IObjectStore
                 new StoreException(StoreError.Unreachable, $"{what}: a request or its answer was cut short; check the network and try again", e),
             AmazonS3Exception { InnerException: not null, StatusCode: 0 } or HttpRequestException or IOException or WebException or OperationCanceledException =>
                 new StoreException(StoreError.Unreachable, $"{what}: the server does not answer; check the endpoint and the network", e),
-            AmazonS3Exception s => new StoreException(StoreError.Other, $"{what}: {s.Message} ({s.ErrorCode})", e),
+            AmazonS3Exception { ErrorCode: "InvalidBucketName" } => new StoreException(StoreError.Invalid, $"{what}: the server takes no bucket of that name", e),
+            AmazonS3Exception s => new StoreException(StoreError.Other, $"{what}: {(s.Message.Length > 0 ? s.Message : "the server refused")} ({s.ErrorCode})", e),
             _ when HasNetworkCause(e) => new StoreException(StoreError.Unreachable, $"{what}: the server does not answer; check the endpoint and the network", e),
             _ => new StoreException(
                 StoreError.AccessDenied, $"{what}: no usable credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, for the restore-agent", e),
