@@ -34,6 +34,9 @@ public sealed class HelpExamples(HelpAction help) : SynchronousCommandLineAction
         ["completion"] = ["completion bash > ~/.local/share/bash-completion/completions/snapshot-rpc", "completion fish > ~/.config/fish/completions/snapshot-rpc.fish"],
     };
 
+    /// <summary>Who asks for help need not have given the rest.</summary>
+    public override bool ClearsParseErrors => true;
+
     /// <summary>Gives a command tree help with examples.</summary>
     public static void AddTo(RootCommand root)
     {

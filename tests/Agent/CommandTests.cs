@@ -25,7 +25,9 @@ public sealed class CommandTests(AgentFixture agent) : IClassFixture<AgentFixtur
         RootCommand root = CommandLine.Build();
         StringWriter output = new();
         string[] words = path.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        Assert.Equal(0, root.Parse([.. words, "--help"]).Invoke(new InvocationConfiguration { Output = output }));
+        ParseResult parsed = root.Parse([.. words, "--help"]);
+        Assert.Empty(parsed.Errors);
+        Assert.Equal(0, parsed.Invoke(new InvocationConfiguration { Output = output }));
         string help = output.ToString();
         string[] examples = [.. help[(help.IndexOf("Examples:", StringComparison.Ordinal) + 9)..].Split('\n').Select(l => l.Trim()).Where(l => l.Length > 0)];
         Assert.Contains("Examples:", help, StringComparison.Ordinal);
