@@ -102,6 +102,17 @@ public static unsafe class HostProcess
         return processors;
     }
 
+    /// <summary>getcpu(2): the processor that this thread is on.</summary>
+    public static int CurrentProcessor
+    {
+        get
+        {
+            uint processor = 0;
+            HostSyscall.CallFast(Sysno.getcpu, (long)(&processor), 0, 0);
+            return (int)processor;
+        }
+    }
+
     /// <summary>umask(2): which permissions new files do not get.</summary>
     public static void SetFileModeMask(int mask) => HostSyscall.Call(Sysno.umask, mask);
 

@@ -35,13 +35,14 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
         {
             task.BeginCall(call.Number, args);
             kernel.Strace?.OnEnter(task, call.Number, args);
-            if (task.Seccomp is { } seccomp && !CallGate.Admits(task, seccomp, new CallData(call.Number, call.InstructionPointer, args)))
+            if (task.Seccomp is { } seccomp && !CallGate.Admits(task, seccomp, new CallData(call.Number, CallSites.ToNatural(task, call.InstructionPointer), args)))
             {
                 RunReady();
                 return;
             }
         }
 
+        kernel.CallSites?.OnCall(task, call.Number, call.InstructionPointer);
         Try(task);
         RunReady();
     }
@@ -201,7 +202,20 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
         }
         else
         {
-            result = entry.Handler(task, call.Args);
+            ICallMailbox? mailbox = kernel.Strace is null ? task.Thread.Mailbox : null;
+            if (mailbox is null)
+            {
+                result = entry.Handler(task, call.Args);
+            }
+            else
+            {
+                MemoryManager memory = task.Memory;
+                memory.Mailbox = mailbox;
+                result = entry.Handler(task, call.Args);
+                memory.Mailbox = null;
+                if (!result.IsValue)
+                    mailbox.Flush();
+            }
         }
 
         Finish(task, result);

@@ -17,6 +17,7 @@ public sealed partial class GuestKernel : IAfterLoad
     [NotSaved("serves the restored kernel as it did the first")] private Dispatcher _dispatcher;
     [NotSaved("the restoring sentry's")] private IImageMemory? _imageMemory;
     [NotSaved("filled in anew by each call")] private readonly MessageScratch _messages = new();
+    [NotSaved("found again by what programs do")] private CallSites? _callSites;
     [NotSaved("a lock")] private readonly System.Threading.Lock _lock = new();
 
     [Saved(1)] private GuestClock _clock;
@@ -263,6 +264,12 @@ public sealed partial class GuestKernel : IAfterLoad
         else
             _host.OnProgramExited(pid, waitStatus);
     }
+
+    /// <summary>Rewrites programs' system-call instructions; null where the platform cannot or nobody wants it.</summary>
+    internal CallSites? CallSites => _callSites;
+
+    /// <summary>Has programs' system-call instructions rewritten from now on, if the platform can; for tests <paramref name="eager"/>, as soon as one is met again.</summary>
+    public void UseCallSites(bool eager = false) => _callSites = _host.Platform.HasCallSites ? new CallSites(this, eager) : null;
 
     internal UnixNames UnixNames => _unixNames;
 

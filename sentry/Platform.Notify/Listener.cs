@@ -31,11 +31,13 @@ internal sealed unsafe class Listener : IDisposable
     {
         _descriptor = descriptor;
 
-        // Answer by a synchronous wake-up: the guest is expected to run on this processor next (2.5 µs instead of 40 a call).
-        long error = HostSyscall.Call(Sysno.ioctl, descriptor, SetFlagsRequest, 1);
-        if (error < 0)
-            throw new InvalidOperationException($"seccomp synchronous wake-up: {HostSyscall.ErrorOf(error)} (Linux 6.6 or newer is needed)");
+        Errno error = SetSynchronous(true);
+        if (error != Errno.None)
+            throw new InvalidOperationException($"seccomp synchronous wake-up: {error} (Linux 6.6 or newer is needed)");
     }
+
+    /// <summary>Whether answers wake up synchronously: the guest is expected to run on this processor next (2.5 µs instead of 40 a call).</summary>
+    public Errno SetSynchronous(bool on) => HostSyscall.ErrorOf(HostSyscall.CallFast(Sysno.ioctl, _descriptor, SetFlagsRequest, on ? 1 : 0));
 
     /// <summary>Waits for a notification; false when a signal ended the wait or the caller of the call vanished meanwhile.</summary>
     public bool TryReceive(out Notification notification)

@@ -21,12 +21,15 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
     private int _receiverManagedThread;
     private Notification _inHand;
     private Lock? _kernelLock;
+    private readonly Func<bool> _mustLeave;
+    private volatile bool _kicked; // the receiver is to leave its call, or what it does instead
     private volatile bool _quit;
     private bool _disposed;
 
     /// <summary>Starts the zygote. Throws InvalidOperationException when this host cannot (Linux 6.17 or newer is wanted).</summary>
     public NotifyPlatform()
     {
+        _mustLeave = () => _kicked || !_posted.IsEmpty;
         KickSignal.Prepare();
         StubProgram program = StubProgram.Build();
         (SpawnedProcess zygote, Listener listener, int image) = ZygoteLauncher.Launch(program);
@@ -42,6 +45,20 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
 
     public ulong GuestAddressLimit => StubLayout.Base;
 
+    public bool HasCallSites => true;
+
+    /// <summary>Calls that were found in mailboxes, without a notification.</summary>
+    public long WatchedCallCount => _reception.Mail.CallCount;
+
+    /// <summary>For tests: looks at mailboxes even when calls come rarely.</summary>
+    public bool WatchesEagerly
+    {
+        set => _reception.Mail.IsEager = value;
+    }
+
+    public CallSitePlan? PlanCallSite(ReadOnlySpan<byte> code, int site, long trampoline, int number) =>
+        CallSiteWriter.Plan(code, site, trampoline, number, StubLayout.Entry);
+
     public Result<IGuestThread> CreateProcess()
     {
         Result<StubThread> thread = _reception.CreateProcess();
@@ -52,7 +69,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
     {
         ArgumentNullException.ThrowIfNull(events);
         _kernelLock = kernelLock;
-        _receiverThread = HostProcess.ThreadId;
+        _receiverThread = _reception.Mail.ReceiverThread = HostProcess.ThreadId;
         _receiverManagedThread = Environment.CurrentManagedThreadId;
         kernelLock.Enter();
         try
@@ -68,15 +85,18 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
                 if (!_posted.IsEmpty)
                     continue;
 
+                _kicked = false;
                 Volatile.Write(ref _receiveCount, _receiveCount + 1);
                 Volatile.Write(ref _receiverState, Receiving);
                 kernelLock.Exit();
                 Interlocked.MemoryBarrier(); // either the poster sees Receiving, or we see what was posted
-                bool received = _posted.IsEmpty && _reception.Listener.TryReceive(out _inHand);
+                StubThread? caller = _reception.Mail.IsActive ? _reception.Mail.Wait(_mustLeave) : null;
+                bool received = caller is null && !_mustLeave() && _reception.Listener.TryReceive(out _inHand);
                 Volatile.Write(ref _receiverState, received ? InHand : Outside);
                 kernelLock.Enter();
                 if (Interlocked.Exchange(ref _receiverState, Outside) == InHand)
                     _reception.Accept(_inHand);
+                caller?.OnPosted();
             }
         }
         finally
@@ -131,6 +151,7 @@ public sealed class NotifyPlatform : IPlatform, IReceiver
         SpinWait spin = default;
         while (Volatile.Read(ref _receiverState) == Receiving && Volatile.Read(ref _receiveCount) == count)
         {
+            _kicked = true;
             if (_receiverThread is var thread && thread != 0)
                 KickSignal.Send(thread);
             spin.SpinOnce(sleep1Threshold: 20);

@@ -21,7 +21,7 @@ internal sealed class Reception : IDisposable
     private readonly Dictionary<int, StubProcess> _processes = [];
     private readonly Queue<StubThread> _events = [];
     private readonly Queue<(StubThread Thread, string Reason)> _lost = [];
-    private readonly Queue<int> _zombies = [];
+    private readonly Queue<(int Process, int[] Mailboxes)> _zombies = [];
     private readonly IReceiver _receiver;
     private StubThread? _zygote;
     private bool _expectingBirth;
@@ -30,6 +30,7 @@ internal sealed class Reception : IDisposable
     public Reception(Listener listener, StubProgram program, IReceiver receiver)
     {
         Listener = listener;
+        Mail = new MailWatch(listener);
         Program = program;
         _receiver = receiver;
     }
@@ -41,6 +42,11 @@ internal sealed class Reception : IDisposable
 
     /// <summary>How many address spaces are accessed through /proc/PID/mem: each takes a descriptor.</summary>
     public int OpenMemoryFiles { get; set; }
+
+    public MailboxPool Mailboxes { get; } = new();
+
+    /// <summary>The mailboxes that are looked at for calls.</summary>
+    public MailWatch Mail { get; }
 
     public StubProgram Program { get; }
 
@@ -322,13 +328,16 @@ internal sealed class Reception : IDisposable
         }
 
         process.Threads.Clear();
-        _zombies.Enqueue(process.ProcessId);
+
+        // A process that has been killed may still write to what it has mapped until it is gone.
+        _zombies.Enqueue((process.ProcessId, process.Space.Processes.Count == 0 ? process.Space.TakeMailboxes() : []));
         Reap();
     }
 
     /// <summary>A host thread was told to end.</summary>
     public void Forget(StubThread thread)
     {
+        Mail.Remove(thread);
         RemoveEntry(thread);
         thread.Process.Threads.Remove(thread);
         thread.Process.Space.ReleaseSlot(thread.SlotIndex);
@@ -346,6 +355,7 @@ internal sealed class Reception : IDisposable
         }
 
         Listener.Dispose();
+        Mailboxes.Dispose();
     }
 
     private void AcceptFromStub(StubThread? thread, in Notification notification)
@@ -434,11 +444,16 @@ internal sealed class Reception : IDisposable
         bool any = false;
         for (int i = Math.Min(_zombies.Count, 4); i > 0; i--)
         {
-            int process = _zombies.Dequeue();
-            if (HostProcess.Reap(process, noHang: true) is { IsOk: true, Value: 0 })
-                _zombies.Enqueue(process);
-            else
-                any = true;
+            (int Process, int[] Mailboxes) zombie = _zombies.Dequeue();
+            if (HostProcess.Reap(zombie.Process, noHang: true) is { IsOk: true, Value: 0 })
+            {
+                _zombies.Enqueue(zombie);
+                continue;
+            }
+
+            any = true;
+            foreach (int mailbox in zombie.Mailboxes)
+                Mailboxes.Return(mailbox);
         }
 
         return any;

@@ -11,9 +11,10 @@ internal sealed class StubBatch
     private readonly List<StubOperation> _operations = [];
     private int _next;
     private StubOperation[] _expected = [];
+    private (int Descriptor, int Slot, int Index)? _mailbox;
     private int _expectedCount;
 
-    public bool HasQueued => _queue.Count > 0;
+    public bool HasQueued => _queue.Count > 0 || _mailbox is not null;
 
     /// <summary>Whether operations are left that have not been written into the slot.</summary>
     public bool HasMore => _next < _operations.Count;
@@ -34,6 +35,9 @@ internal sealed class StubBatch
 
     public void ClearQueue() => _queue.Clear();
 
+    /// <summary>Adds the mapping of a mailbox for the thread of a slot.</summary>
+    public void MapMailbox(int descriptor, int slot, int index) => _mailbox = (descriptor, slot, index);
+
     public void Begin(params ReadOnlySpan<StubOperation> operations)
     {
         _operations.Clear();
@@ -48,7 +52,7 @@ internal sealed class StubBatch
     /// <summary>Whether the queue says just what the intercepted call itself would do, with arguments that are all values.</summary>
     public bool IsTheCallItself(in Notification call)
     {
-        if (_queue.Count != 1 || NeedsTiles)
+        if (_queue.Count != 1 || NeedsTiles || _mailbox is not null)
             return false;
         MemoryOperation operation = _queue[0];
         ulong length = (call.A1 + 4095) & ~4095ul;
@@ -74,10 +78,21 @@ internal sealed class StubBatch
             _operations.Add(new StubOperation(StubLayout.TouchTiles, 0, 0, 0, 0, 0, 0));
         }
 
+        Errno error = Errno.None;
+        if (_mailbox is { } mailbox)
+        {
+            _mailbox = null;
+            Result<int> added = listener.AddDescriptor(notificationId, mailbox.Descriptor);
+            if (added.IsError)
+                return added.Error;
+            _operations.Add(StubOperation.MapMailbox(added.Value, mailbox.Slot, mailbox.Index));
+            _operations.Add(StubOperation.DontFork(mailbox.Slot));
+            _operations.Add(StubOperation.Close(added.Value));
+        }
+
         if (_queue.Count == 0)
             return Errno.None;
         Dictionary<int, int>? installed = null;
-        Errno error = Errno.None;
         foreach (MemoryOperation operation in _queue)
         {
             int source = operation.Source.HostDescriptor, own = -1;

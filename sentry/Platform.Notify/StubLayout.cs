@@ -1,18 +1,31 @@
 namespace Sentry.Platform.Notify;
 
 /// <summary>
-/// Where the platform's own parts lie in a stub: one page of code, then a slot per thread. A slot is a control area (8 KiB) and the
-/// thread's alternate signal stack, so that code running on that stack finds its slot by masking the stack pointer.
+/// Where the platform's own parts lie in a stub: a page of code with the right to host calls, a page of code without (<see cref="EntryCode"/>),
+/// a slot per thread, and per thread a mailbox. A slot is a control area (8 KiB) and the thread's alternate signal stack, so
+/// that code running on that stack finds its slot by masking the stack pointer; other code finds it by the GS base.
 /// All of it is writable by the guest or can be made so: the sentry trusts none of it.
 /// </summary>
 internal static class StubLayout
 {
     public const ulong Base = 0x7FFE_0000_0000;
     public const ulong CodeSize = 0x1000;
-    public const ulong Slots = Base + 0x10_0000;
+    public const ulong Entry = Base + CodeSize;
+    public const ulong EntrySize = 0x1000;
+
+    /// <summary>A multiple of 1 GiB, and that long: the upper bits tell an address of a slot.</summary>
+    public const ulong Slots = Base + 0x4000_0000;
+
+    public const int SlotsShift = 30;
     public const ulong SlotSize = 0x1_0000;
     public const int MaxSlots = 16384;
     public const ulong End = Slots + MaxSlots * SlotSize;
+
+    /// <summary>Memory that a thread shares with the sentry; mapped when it gets one.</summary>
+    public const ulong Mailboxes = End;
+
+    public const int MailboxSize = 0x2000;
+    public const ulong MailboxesEnd = Mailboxes + MaxSlots * (ulong)MailboxSize;
 
     /// <summary>Bytes of a slot before the signal stack.</summary>
     public const ulong ControlSize = 0x2000;
@@ -24,6 +37,7 @@ internal static class StubLayout
     public const int AtFsBase = 0x18;
     public const int AtGsBase = 0x20;
     public const int AtThreadWord = 0x28; // the host clears it when the thread is gone (CLONE_CHILD_CLEARTID)
+    public const int AtMailbox = 0x30; // the address of the thread's mailbox, 0 when it has none
     public const int AtOperations = 0x100;
     public const int OperationSize = 64;
     public const int OperationResult = 56;
@@ -48,7 +62,11 @@ internal static class StubLayout
 
     public static ulong Slot(int index) => Slots + (ulong)index * SlotSize;
 
-    public static bool IsStubAddress(ulong address) => address - Base < End - Base;
+    public static ulong Mailbox(int index) => Mailboxes + (ulong)index * MailboxSize;
+
+    public static bool IsSlot(ulong address) => address >> SlotsShift == Slots >> SlotsShift;
+
+    public static bool IsStubAddress(ulong address) => address - Base < MailboxesEnd - Base;
 }
 
 /// <summary>The kinds of report a stub makes.</summary>

@@ -15,6 +15,13 @@ internal readonly record struct StubOperation(ulong Number, ulong A0, ulong A1, 
 
     public static StubOperation Close(int descriptor) => new(Sysno.close, (ulong)descriptor, 0, 0, 0, 0, 0);
 
+    /// <summary>Maps a mailbox, replacing an older mapping.</summary>
+    public static StubOperation MapMailbox(int descriptor, int slot, int index) =>
+        new(Sysno.mmap, StubLayout.Mailbox(slot), StubLayout.MailboxSize, 3, MapFixed | MapShared, (ulong)descriptor, (ulong)index * StubLayout.MailboxSize);
+
+    /// <summary>A forked child does not have the mailbox of its parent's thread (MADV_DONTFORK).</summary>
+    public static StubOperation DontFork(int slot) => new(Sysno.madvise, StubLayout.Mailbox(slot), StubLayout.MailboxSize, 10, 0, 0, 0);
+
     /// <summary>The call that makes a change of an address space; <paramref name="descriptor"/> is the stub's own number of the source.</summary>
     public static StubOperation For(in MemoryOperation operation, int descriptor) => operation.Kind switch
     {

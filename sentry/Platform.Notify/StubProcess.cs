@@ -37,6 +37,7 @@ internal sealed class StubSpace(Reception reception) : IAddressSpace
 
     private readonly SortedSet<int> _free = [];
     private readonly List<int> _leaving = [];
+    private readonly Dictionary<int, int> _mailboxes = [];
     private int _nextSlot;
     private int _file = NotYet;
     private int _transfers;
@@ -194,6 +195,26 @@ internal sealed class StubSpace(Reception reception) : IAddressSpace
         for (int i = 0; i < slot; i++)
             _free.Add(i);
         _nextSlot = slot + 1;
+    }
+
+    /// <summary>The mailbox of a slot, which stays the slot's as long as the space lives; false when there is none to be had.</summary>
+    public bool TryGetMailbox(int slot, out int index)
+    {
+        if (_mailboxes.TryGetValue(slot, out index))
+            return true;
+        index = reception.Mailboxes.Take();
+        if (index < 0)
+            return false;
+        _mailboxes.Add(slot, index);
+        return true;
+    }
+
+    /// <summary>The mailboxes that this space has had, which it gives up; they are free when no process of it is left.</summary>
+    public int[] TakeMailboxes()
+    {
+        int[] taken = [.. _mailboxes.Values];
+        _mailboxes.Clear();
+        return taken;
     }
 
     /// <summary>The slot can be used again when the host thread on it is gone.</summary>

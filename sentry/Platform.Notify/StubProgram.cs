@@ -13,9 +13,10 @@ internal sealed class StubProgram
 {
     private const int CodeOffset = 0x100, TileConfigOffset = 0xF00;
 
-    private StubProgram(byte[] image, ulong handler, ulong swap)
+    private StubProgram(byte[] image, ulong handler, ulong swap, EntryCode entry)
     {
         Image = image;
+        Entry = entry;
         Handler = handler;
         Swap = swap;
     }
@@ -28,6 +29,9 @@ internal sealed class StubProgram
 
     /// <summary>The address of the compare-and-exchange: rdi = word, eax = expected, ecx = desired, rbx = slot; reports what it found.</summary>
     public ulong Swap { get; }
+
+    /// <summary>The page where rewritten call sites enter.</summary>
+    public EntryCode Entry { get; }
 
     public static StubProgram Build()
     {
@@ -57,7 +61,8 @@ internal sealed class StubProgram
 
         using MemoryStream code = new();
         AssemblerResult result = c.Assemble(new StreamCodeWriter(code), StubLayout.Base + CodeOffset, BlockEncoderOptions.ReturnNewInstructionOffsets);
-        return new StubProgram(BuildElf(code.ToArray()), result.GetLabelRIP(handler), result.GetLabelRIP(swap));
+        EntryCode entry = EntryCode.Build();
+        return new StubProgram(BuildElf(code.ToArray(), entry.Page), result.GetLabelRIP(handler), result.GetLabelRIP(swap), entry);
     }
 
     // handler(rdi = signal, rsi = siginfo, rdx = ucontext), on the slot's signal stack with all signals blocked
@@ -130,9 +135,10 @@ internal sealed class StubProgram
         c.cmp(__qword_ptr[rbp], Sysno.clone);
         c.jne(ran);
 
-        // Born: a forked child is on the same slot, a new thread on the top of its own. The parent-death signal is not inherited.
+        // Born: a forked child is on the same slot, a new thread on the top of its own. The parent-death signal is not inherited, nor is a mailbox.
         c.mov(rbx, rsp);
         c.and(rbx, -(int)StubLayout.SlotSize);
+        c.mov(__qword_ptr[rbx + StubLayout.AtMailbox], 0);
         c.mov(edi, 1);
         c.mov(esi, 9);
         c.mov(eax, Sysno.prctl);
@@ -187,12 +193,12 @@ internal sealed class StubProgram
         c.hlt();
     }
 
-    // A static ELF with two segments: the page of code (with the headers), and the first slot.
-    private static byte[] BuildElf(byte[] code)
+    // A static ELF with two segments: the pages of code (with the headers), and the first slot.
+    private static byte[] BuildElf(byte[] code, byte[] entry)
     {
         if (CodeOffset + code.Length > TileConfigOffset)
             throw new InvalidOperationException("the stub's code has outgrown its page");
-        byte[] elf = new byte[StubLayout.CodeSize];
+        byte[] elf = new byte[StubLayout.CodeSize + StubLayout.EntrySize];
         ReadOnlySpan<byte> magic = [0x7F, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1];
         magic.CopyTo(elf);
         Half(16, 2); // ET_EXEC
@@ -203,9 +209,10 @@ internal sealed class StubProgram
         Half(52, 64);
         Half(54, 56);
         Half(56, 2);
-        Segment(64, flags: 5, StubLayout.Base, StubLayout.CodeSize, StubLayout.CodeSize);
+        Segment(64, flags: 5, StubLayout.Base, (ulong)elf.Length, (ulong)elf.Length);
         Segment(120, flags: 6, StubLayout.Slot(0), 0, StubLayout.SlotSize);
         code.CopyTo(elf, CodeOffset);
+        entry.CopyTo(elf, (int)StubLayout.CodeSize);
 
         // LDTILECFG operand: palette 1, tile 0 of one row of 64 bytes
         elf[TileConfigOffset] = 1;

@@ -38,6 +38,10 @@ internal sealed class StubThread : IGuestThread
     private const int TrapSignal = 5;
 
     private readonly StubBatch _batch = new();
+    private Mailbox? _mailbox;
+    private bool _posted; // the call in hand was left in the mailbox, and the thread waits there
+    private long? _lateAnswer; // the call left in the mailbox is answered, but the thread is about to make it
+    private long _answer;
     private bool _stopSent;
     private bool _interruptWanted;
     private bool _virtualCall;
@@ -55,6 +59,7 @@ internal sealed class StubThread : IGuestThread
         Process = process;
         ThreadId = threadId;
         SlotIndex = slot;
+        Context = new ThreadContext(Slot);
         process.Threads.Add(this);
     }
 
@@ -94,7 +99,7 @@ internal sealed class StubThread : IGuestThread
 
     public PendingEvent PendingEvent { get; set; }
 
-    public ThreadContext Context { get; } = new();
+    public ThreadContext Context { get; }
 
     /// <summary>The first errno of the last batch.</summary>
     public Errno BatchError { get; private set; }
@@ -116,6 +121,21 @@ internal sealed class StubThread : IGuestThread
     public object? Owner { get; set; }
 
     private bool IsLeader => ThreadId == Process.ProcessId;
+
+    public ICallMailbox? Mailbox => _mailbox is { IsOpen: true } open && !_virtualCall ? open : null;
+
+    public void OpenMailbox()
+    {
+        if (_mailbox is not null || State is not (GuestThreadState.InSyscall or GuestThreadState.Stopped) || _virtualCall)
+            return;
+        StubSpace space = Process.Space;
+        if (!space.TryGetMailbox(SlotIndex, out int index))
+            return;
+        _mailbox = new Mailbox(Reception.Mailboxes, index, this);
+        _mailbox.Reset();
+        _batch.MapMailbox(Reception.Mailboxes.Descriptor, SlotIndex, index);
+        GuestMemory.TryWrite64(Process.ProcessId, Slot + StubLayout.AtMailbox, StubLayout.Mailbox(SlotIndex));
+    }
 
     public void Queue(in MemoryOperation operation)
     {
@@ -149,8 +169,22 @@ internal sealed class StubThread : IGuestThread
             return;
         }
 
+        if (_posted && _batch.HasQueued)
+        {
+            if (MakeCallVirtual())
+                Return(value);
+            return;
+        }
+
         State = GuestThreadState.Running;
         HostState = HostThreadState.Running;
+        _mailbox?.Send();
+        if (_posted)
+        {
+            AnswerPosted(value);
+            return;
+        }
+
         if (!_batch.HasQueued)
         {
             Reception.Listener.Send(Call.Id, value);
@@ -186,8 +220,9 @@ internal sealed class StubThread : IGuestThread
     {
         if (State != GuestThreadState.InSyscall)
             return;
-        if (_virtualCall)
-            throw new InvalidOperationException("the call has been answered on the host");
+        if (_virtualCall || _posted)
+            throw new InvalidOperationException("the call has been answered on the host, or was never made there");
+        _mailbox?.Close();
         State = GuestThreadState.Running;
         HostState = HostThreadState.Running;
         Reception.Listener.Continue(Call.Id);
@@ -300,7 +335,7 @@ internal sealed class StubThread : IGuestThread
     {
         if (!EnsureContext())
             return 0;
-        ulong? address = Context.GetExtendedState(Slot);
+        ulong? address = Context.GetExtendedState();
         if (address == 0)
             return 0;
         Span<byte> legacy = stackalloc byte[512];
@@ -322,7 +357,7 @@ internal sealed class StubThread : IGuestThread
             return false;
         if (!state.IsEmpty && (ExtendedState.Features(state) & ExtendedState.Tiles) != 0)
             _batch.NeedsTiles = true;
-        return Context.PlaceExtendedState(Process.ProcessId, Slot, state);
+        return Context.PlaceExtendedState(Process.ProcessId, state);
     }
 
     public Result<IGuestThread> Fork(long parentValue)
@@ -351,6 +386,7 @@ internal sealed class StubThread : IGuestThread
     /// makes the call a virtual one.</summary>
     private Errno AnswerByFork(long value)
     {
+        _mailbox?.Close();
         State = GuestThreadState.Running;
         HostState = HostThreadState.Running;
         _forking = true;
@@ -389,7 +425,7 @@ internal sealed class StubThread : IGuestThread
             return;
         }
 
-        if (HostState is HostThreadState.Received or HostThreadState.Reporting)
+        if (HostState is HostThreadState.Received or HostThreadState.Reporting && !_posted)
             EndHostThread();
         else
             SendStop();
@@ -398,6 +434,20 @@ internal sealed class StubThread : IGuestThread
     /// <summary>A call of the guest has come.</summary>
     public void OnCall(in Notification call)
     {
+        if (_posted)
+        {
+            OnParked(call);
+            return;
+        }
+
+        if (_lateAnswer is { } late)
+        {
+            _lateAnswer = null;
+            _mailbox!.ClearCall();
+            Reception.Listener.Send(call.Id, late);
+            return;
+        }
+
         if (HostState != HostThreadState.Running)
         {
             Reception.Lose(this, "a call while it was not running");
@@ -407,6 +457,20 @@ internal sealed class StubThread : IGuestThread
         Call = call;
         HostState = HostThreadState.Received;
         _batch.ForgetExpected();
+        if (_mailbox is { } mailbox)
+        {
+            mailbox.Begin(call.InstructionPointer == Reception.Program.Entry.CallReturn);
+            if (mailbox.IsOpen)
+            {
+                Call = call with { InstructionPointer = mailbox.PlainCall + 2 };
+                Reception.Mail.OnCall(this);
+            }
+            else
+            {
+                Reception.Mail.OnOtherCall();
+            }
+        }
+
         if (State == GuestThreadState.Dead)
         {
             EndHostThread();
@@ -414,6 +478,7 @@ internal sealed class StubThread : IGuestThread
         else if (Stopping)
         {
             // The stop signal is pending, so the host rewinds the call and runs the handler.
+            _mailbox?.Close();
             HostState = HostThreadState.Running;
             Reception.Listener.Send(call.Id, RestartCall);
         }
@@ -423,13 +488,54 @@ internal sealed class StubThread : IGuestThread
         }
     }
 
+    /// <summary>The last window of <see cref="MailWatch"/> in which it made a call.</summary>
+    public int MailWindow { get; set; }
+
+    /// <summary>Whether a call has been left in its mailbox that <see cref="OnPosted"/> would take.</summary>
+    public bool HasPosted => _mailbox is { IsPosted: true };
+
+    /// <summary>Whether the thread may leave calls in its mailbox.</summary>
+    public void Listen(bool on) => _mailbox?.Listen(on);
+
+    /// <summary>Takes the call left in the mailbox, if it still is.</summary>
+    public void OnPosted()
+    {
+        if (HostState != HostThreadState.Running || State != GuestThreadState.Running || Stopping || PendingEvent != PendingEvent.None || _lateAnswer is not null
+            || _mailbox is not { } mailbox || !mailbox.TryTake())
+            return;
+        Call = mailbox.PostedCall;
+        HostState = HostThreadState.Received;
+        _posted = true;
+        _batch.ForgetExpected();
+        mailbox.Begin(withMailbox: true);
+        Raise(PendingEvent.Syscall);
+    }
+
+    /// <summary>The thread makes the call that it had left in its mailbox, in order to sleep.</summary>
+    private void OnParked(in Notification call)
+    {
+        Call = Call with { Id = call.Id };
+        _posted = false;
+        _mailbox!.ClearCall();
+        if (State == GuestThreadState.Dead)
+            EndHostThread();
+    }
+
+    private void AnswerPosted(long value)
+    {
+        _posted = false;
+        _answer = value;
+        if (!_mailbox!.TryAnswer(value))
+            _lateAnswer = value;
+    }
+
     /// <summary>A signal handler of the stub was entered.</summary>
     public void OnSignalReport(in Notification report)
     {
         int signal = (int)report.A1;
         ulong frame = report.A2;
         bool inSlot = frame >= Slot + StubLayout.ControlSize && frame <= Slot + StubLayout.SlotSize - FrameLayout.Size && frame % 8 == 0;
-        if (HostState != HostThreadState.Running || !inSlot)
+        if ((HostState != HostThreadState.Running && !_posted) || !inSlot)
         {
             Reception.Lose(this, "a report out of turn");
             return;
@@ -446,6 +552,19 @@ internal sealed class StubThread : IGuestThread
         Context.Begin(frame, report.A3, report.A5);
         if (signal == StubLayout.StopSignal)
             _stopSent = false;
+        if (_posted)
+        {
+            // The kernel still has the call in hand, which from now on is answered in this frame.
+            _mailbox!.Close();
+            _virtualCall = EnsureContext();
+            _posted = false;
+            if (State == GuestThreadState.Dead)
+                EndHostThread();
+            return;
+        }
+
+        if (_mailbox is not null && LeaveEntryCode(signal))
+            return;
         FaultSignal = 0;
         switch (signal)
         {
@@ -469,6 +588,24 @@ internal sealed class StubThread : IGuestThread
             Raise(PendingEvent.Interrupted);
         else
             ReturnToFrame();
+    }
+
+    /// <summary>A thread with a mailbox was stopped by a signal. True when that was the entry code's fault at the guest's memory, and has been seen to:
+    /// what could not be fetched the kernel looks at itself; what cannot be stored any more ends the call with EFAULT.</summary>
+    private bool LeaveEntryCode(int signal)
+    {
+        bool fault = signal is 7 or 11;
+        if ((!fault && !_mailbox!.HasUnfinished) || !EnsureContext(out EntryCode.Place place) || !fault || place is not (EntryCode.Place.CopyingIn or EntryCode.Place.CopyingOut))
+            return false;
+        if (place == EntryCode.Place.CopyingOut)
+            Context[FrameLayout.Rax] = unchecked((ulong)-(long)Errno.EFAULT);
+        if (Stopping)
+            return false;
+        if (Context.Store(Process.ProcessId))
+            ReturnToFrame();
+        else
+            Reception.Lose(this, "its frame cannot be written");
+        return true;
     }
 
     /// <summary>A batch has been run.</summary>
@@ -550,6 +687,8 @@ internal sealed class StubThread : IGuestThread
                 State = GuestThreadState.InSyscall;
                 Notification call = Call;
                 events.OnSyscall(this, new SyscallFrame(call.Number, call.A0, call.A1, call.A2, call.A3, call.A4, call.A5, call.InstructionPointer));
+                if (_posted)
+                    _mailbox!.Block();
                 break;
             case PendingEvent.Interrupted:
                 BecomeStopped();
@@ -577,6 +716,8 @@ internal sealed class StubThread : IGuestThread
         State = GuestThreadState.Dead;
         PendingEvent = PendingEvent.None;
         Stopping = false;
+        _posted = false;
+        Reception.Mail.Remove(this);
         BatchEnded?.Invoke();
         BatchEnded = null;
     }
@@ -605,14 +746,45 @@ internal sealed class StubThread : IGuestThread
     /// <summary>Installs a descriptor while stopped.</summary>
     public Result<int> Install(int descriptor) => Reception.Listener.AddDescriptor(ReportId, descriptor);
 
-    public bool EnsureContext()
+    public bool EnsureContext() => EnsureContext(out _);
+
+    /// <summary>Reads the frame, and takes a thread out of the entry code: it stands at a call site or behind it afterwards.</summary>
+    private bool EnsureContext(out EntryCode.Place place)
     {
+        place = EntryCode.Place.Outside;
         if (State == GuestThreadState.Dead)
             return false;
-        if (Context.Load(Process.ProcessId))
+        if (Context.IsLoaded)
             return true;
-        Reception.Lose(this, "its frame cannot be read");
-        return false;
+        if (!Context.Load(Process.ProcessId))
+        {
+            Reception.Lose(this, "its frame cannot be read");
+            return false;
+        }
+
+        place = Reception.Program.Entry.PlaceOf(Context[FrameLayout.Rip]);
+        _mailbox?.Finish();
+        if (place != EntryCode.Place.Outside)
+            EntryCode.Restore(place, _mailbox, Context);
+        if (_mailbox is not null && place is EntryCode.Place.Capturing or EntryCode.Place.CopyingIn)
+            LeaveWaiting();
+        return true;
+    }
+
+    /// <summary>The thread stood where a call is prepared or waits in the mailbox, and its registers are those at the plain call. When the call has been taken it
+    /// is behind it instead, with the answer if there is one already.</summary>
+    private void LeaveWaiting()
+    {
+        long? answer = _lateAnswer ?? (_mailbox!.IsAnswered ? _answer : null);
+        if (_posted || answer is not null)
+        {
+            Context[FrameLayout.Rax] = (ulong)answer.GetValueOrDefault();
+            Context[FrameLayout.Rip] = _mailbox!.PlainCall + 2;
+        }
+
+        _lateAnswer = null;
+        _posted = false;
+        _mailbox!.ClearCall();
     }
 
     /// <summary>Whether it can execute an instruction for the kernel.</summary>
@@ -626,7 +798,7 @@ internal sealed class StubThread : IGuestThread
         // All but the faults stay blocked: SIGILL 4, SIGTRAP 5, SIGBUS 7, SIGFPE 8, SIGSEGV 11.
         const ulong AllButFaults = ~(1ul << 3 | 1ul << 4 | 1ul << 6 | 1ul << 7 | 1ul << 10);
         found = 0;
-        if ((State == GuestThreadState.InSyscall && !_virtualCall && !MakeCallVirtual()) || !EnsureContext() || !Context.Store(Process.ProcessId, Slot))
+        if ((State == GuestThreadState.InSyscall && !_virtualCall && !MakeCallVirtual()) || !EnsureContext() || !Context.Store(Process.ProcessId))
             return false;
         GuestRegisters registers = new()
         {
@@ -691,7 +863,7 @@ internal sealed class StubThread : IGuestThread
     private void Proceed()
     {
         _resumeAfterBatch = false;
-        if (!Context.Store(Process.ProcessId, Slot))
+        if (!Context.Store(Process.ProcessId))
         {
             Reception.Lose(this, "its frame cannot be written");
             return;
@@ -719,6 +891,24 @@ internal sealed class StubThread : IGuestThread
 
     private bool AnswerAndAwaitReport(long value)
     {
+        _mailbox?.Close();
+        if (_posted)
+        {
+            SendStop();
+            if (!Reception.ServeUntil(this, static t => !t._posted))
+                return false;
+        }
+
+        if (_virtualCall)
+        {
+            _virtualCall = false;
+            Context[FrameLayout.Rax] = value == RestartCall ? (ulong)Call.Number : (ulong)value;
+            if (value == RestartCall)
+                Context[FrameLayout.Rip] -= 2;
+            BecomeStopped();
+            return true;
+        }
+
         Stopping = true;
         HostState = HostThreadState.Running;
         SendStop();

@@ -7,7 +7,7 @@ namespace Sentry.Platform.Notify;
 /// The registers of a stopped thread: a copy of the frame that its handler's signal stack holds, read when first asked for and written
 /// back before the thread returns to it. A thread that never had a frame (new from the zygote) gets one made here.
 /// </summary>
-internal sealed class ThreadContext
+internal sealed class ThreadContext(ulong slot)
 {
     private const ulong UserFlags = 0x240DD5, AlwaysSetFlags = 0x202; // all arithmetic flags, TF, DF, AC, ID; interrupts are always on
     private const ulong StrictSegments = 6, CodeSelector = 0x33, StackSelector = 0x2B;
@@ -23,14 +23,19 @@ internal sealed class ThreadContext
     /// <summary>The address of the ucontext in the slot; 0 when there is none yet.</summary>
     public ulong Address { get; private set; }
 
+    public bool IsLoaded => _loaded;
+
     /// <summary>Begins anew with the frame of a report; its registers are read when needed.</summary>
     public void Begin(ulong address, ulong fsBase, ulong gsBase)
     {
         Address = address;
         _fsBase = fsBase;
-        _gsBase = gsBase;
+
+        // A guest that has no GS base of its own has its slot's: the entry code finds the mailbox by it.
+        _gsBase = gsBase == 0 ? slot : gsBase;
         _loaded = address == 0;
-        _dirty = _basesDirty = false;
+        _dirty = false;
+        _basesDirty = gsBase == 0;
         if (address == 0)
             Array.Clear(_frame);
     }
@@ -38,8 +43,6 @@ internal sealed class ThreadContext
     /// <summary>False when the frame cannot be read: the stub is gone or hostile.</summary>
     public bool Load(int process)
     {
-        if (_loaded)
-            return true;
         if (GuestMemory.Read(process, Address, _frame) != _frame.Length)
             return false;
         _loaded = true;
@@ -54,7 +57,7 @@ internal sealed class ThreadContext
         ReadOnlySpan<byte> saved = _frame.AsSpan(FrameLayout.R8, FrameLayout.Selectors - FrameLayout.R8);
         saved.CopyTo(MemoryMarshal.AsBytes(new Span<GuestRegisters>(ref registers)));
         registers.FsBase = _fsBase;
-        registers.GsBase = _gsBase;
+        registers.GsBase = StubLayout.IsSlot(_gsBase) ? 0 : _gsBase;
     }
 
     public void Set(in GuestRegisters registers)
@@ -62,9 +65,10 @@ internal sealed class ThreadContext
         ReadOnlySpan<byte> values = MemoryMarshal.AsBytes(new ReadOnlySpan<GuestRegisters>(in registers));
         values[..(FrameLayout.Selectors - FrameLayout.R8)].CopyTo(_frame.AsSpan(FrameLayout.R8));
         this[FrameLayout.Eflags] = (registers.Eflags & UserFlags) | AlwaysSetFlags;
-        _basesDirty |= registers.FsBase != _fsBase || registers.GsBase != _gsBase;
+        ulong gsBase = registers.GsBase == 0 ? slot : registers.GsBase;
+        _basesDirty |= registers.FsBase != _fsBase || gsBase != _gsBase;
         _fsBase = registers.FsBase;
-        _gsBase = registers.GsBase;
+        _gsBase = gsBase;
         _dirty = true;
     }
 
@@ -82,7 +86,7 @@ internal sealed class ThreadContext
     public uint ReadWord32(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(_frame.AsSpan(offset));
 
     /// <summary>Where the extended state is (in the slot), 0 for the initial state, null when the frame's pointer leaves the slot.</summary>
-    public ulong? GetExtendedState(ulong slot)
+    public ulong? GetExtendedState()
     {
         ulong address = this[FrameLayout.FpState];
         if (address == 0)
@@ -92,7 +96,7 @@ internal sealed class ThreadContext
 
     /// <summary>Puts the extended state at the top of the slot's stack and the frame below it. The thread's real frame is dead from here
     /// on, so the two may overlap it.</summary>
-    public bool PlaceExtendedState(int process, ulong slot, ReadOnlySpan<byte> state)
+    public bool PlaceExtendedState(int process, ReadOnlySpan<byte> state)
     {
         ulong address = 0;
         if (!state.IsEmpty)
@@ -110,11 +114,11 @@ internal sealed class ThreadContext
     /// <summary>Writes a frame with these registers at a place of its own; the thread's own frame is not touched.</summary>
     public static bool WriteOther(int process, ulong slot, ulong address, in GuestRegisters registers, ulong signalMask)
     {
-        ThreadContext other = new() { Address = address };
+        ThreadContext other = new(slot) { Address = address };
         other.Set(registers);
         other._basesDirty = false;
         other._signalMask = signalMask;
-        return other.Store(process, slot);
+        return other.Store(process);
     }
 
     /// <summary>Takes the registers of another thread of the same or of a copied address space.</summary>
@@ -122,17 +126,17 @@ internal sealed class ThreadContext
     {
         other._frame.CopyTo(_frame, 0);
         _fsBase = other._fsBase;
-        _gsBase = other._gsBase;
+        _gsBase = StubLayout.IsSlot(other._gsBase) ? slot : other._gsBase;
         _loaded = _dirty = _basesDirty = true;
     }
 
     /// <summary>Completes the frame for this slot and writes back what changed. Returns false when the stub's memory is not there.</summary>
-    public bool Store(int process, ulong slot)
+    public bool Store(int process)
     {
         if (Address == 0)
         {
             _dirty = _basesDirty = true;
-            PlaceExtendedState(process, slot, default);
+            PlaceExtendedState(process, default);
         }
 
         if (_dirty)

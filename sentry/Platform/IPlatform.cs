@@ -19,6 +19,17 @@ public interface IPlatform : IDisposable
     /// <summary>Guest addresses from here up to the end of user space belong to the platform and are refused to guests.</summary>
     ulong GuestAddressLimit { get; }
 
+    /// <summary>Whether call sites can be rewritten so that calls bring along what they need (<see cref="PlanCallSite"/>, <see cref="IGuestThread.OpenMailbox"/>).</summary>
+    bool HasCallSites => false;
+
+    /// <summary>How a system-call instruction of a program is to be rewritten; null when its surroundings do not allow it. Rewritten code may only
+    /// be mapped where all of it lies in one mapping. It keeps its meaning on threads that have no mailbox.</summary>
+    /// <param name="code">Bytes of the program around the instruction.</param>
+    /// <param name="site">Where in <paramref name="code"/> it is.</param>
+    /// <param name="trampoline">Where a piece of free memory within reach begins, counted from the site.</param>
+    /// <param name="number">A call that was made there.</param>
+    CallSitePlan? PlanCallSite(ReadOnlySpan<byte> code, int site, long trampoline, int number) => null;
+
     /// <summary>Synchronous: a new address space with nothing mapped (but what the platform itself needs above
     /// <see cref="GuestAddressLimit"/>) and one thread in it, Stopped, with cleared registers.</summary>
     Result<IGuestThread> CreateProcess();
@@ -136,6 +147,14 @@ public interface IGuestThread
     /// <summary>CPU time that the thread has used in guest code, ns; 0 from a platform that cannot tell.</summary>
     long CpuTime => 0;
 
+    /// <summary>What came along with the call in hand; null when nothing did. The thread is InSyscall.</summary>
+    ICallMailbox? Mailbox => null;
+
+    /// <summary>Before this thread runs guest code again it gets a mailbox, if the platform has them. The thread is InSyscall or Stopped.</summary>
+    void OpenMailbox()
+    {
+    }
+
     /// <summary>The kernel's task; set once by the kernel.</summary>
     object? Owner { get; set; }
 
@@ -193,6 +212,25 @@ public interface IGuestThread
 
     /// <summary>Ends the thread in any state. When it is the last of its host process, that ends too. Returns at once; the state is Dead.</summary>
     void Kill();
+}
+
+/// <summary>A rewritten system-call instruction: <paramref name="Patches"/> at offsets from it, and code for the free memory. A thread can be stopped in that
+/// code: before <paramref name="PlainCall"/> (an offset in it) it is as good as at <paramref name="Start"/> (an offset from the site), at it as at the site, behind it as
+/// behind the site's two bytes.</summary>
+public sealed record CallSitePlan(IReadOnlyList<(int Offset, byte[] Bytes)> Patches, byte[] Trampoline, int PlainCall, int Start);
+
+/// <summary>Memory that travels with a call, instead of being fetched and stored by the sentry.</summary>
+public interface ICallMailbox
+{
+    /// <summary>Copies bytes of the caller's memory that came along: how many of those from <paramref name="address"/> on, 0 for none.</summary>
+    int Read(ulong address, Span<byte> destination);
+
+    /// <summary>Takes bytes that the caller's memory holds when the call returns; false when it can't. The range must be writable private
+    /// memory: it is too late for EFAULT then.</summary>
+    bool Write(ulong address, ReadOnlySpan<byte> source);
+
+    /// <summary>Stores now what <see cref="Write"/> took.</summary>
+    void Flush();
 }
 
 /// <summary>Guest memory as the kernel reaches it. Also the frozen copy that a checkpoint reads.</summary>

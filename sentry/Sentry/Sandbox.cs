@@ -39,7 +39,7 @@ internal sealed class Sandbox : IDisposable
         _loop = new EventLoop(_clock);
         _platform = platform switch
         {
-            "notify" => new NotifyPlatform(),
+            "notify" => new NotifyPlatform { WatchesEagerly = CallSiteMode == "eager" },
             _ => throw new SentryException($"there is no platform \"{platform}\"; use notify"),
         };
         Isolation.DropPrivileges();
@@ -116,6 +116,7 @@ internal sealed class Sandbox : IDisposable
         LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
         UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
         UseStrace(request.Strace ? descriptors[4] : -1);
+        UseCallSites();
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         _programs = new ProgramStarter(_kernel, _loop);
         return _programs.Start(request.Program, descriptors.AsSpan(1, 3), terminal);
@@ -137,6 +138,7 @@ internal sealed class Sandbox : IDisposable
         if (request.NewIdentity && request.HostName is { } name)
             _kernel.HostName = HostPath.FromText(name);
         UseStrace(request.Strace ? descriptors[links - 1] : -1);
+        UseCallSites();
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
         ResourceBounds.Apply(_kernel, request.Limits);
         lock (_kernel.Lock)
@@ -197,6 +199,15 @@ internal sealed class Sandbox : IDisposable
             return;
         _strace = new StraceSink(descriptor);
         _kernel.Strace = new Sentry.Kernel.Strace.StraceLog(_strace);
+    }
+
+    // For finding out whether a fault lies there: 0 leaves system-call instructions as they are, eager rewrites every one that is met twice.
+    private static string? CallSiteMode => Environment.GetEnvironmentVariable("SENTRY_CALL_SITES");
+
+    private void UseCallSites()
+    {
+        if (CallSiteMode != "0")
+            _kernel.UseCallSites(CallSiteMode == "eager");
     }
 
     private void ServeControl() => Guarded(() =>

@@ -30,9 +30,10 @@ public static class Freezer
                 task.CurrentCall = null;
             }
 
-            task.Context = ThreadContext.Of(task.Thread, scratch);
+            task.Context = ThreadContext.Of(task, scratch);
         }
 
+        CallSites.SetNatural(kernel, true);
         kernel.ReadyTasks.Clear();
         kernel.Clock.BeforeSave();
         foreach (Task task in kernel.Tasks.Values)
@@ -42,6 +43,7 @@ public static class Freezer
     /// <summary>Lets the guest go on; calls that were rewound are made again and find their state.</summary>
     public static void ResumeAll(GuestKernel kernel)
     {
+        CallSites.SetNatural(kernel, false);
         foreach (Task task in kernel.Tasks.Values.ToArray())
         {
             task.Context = null;

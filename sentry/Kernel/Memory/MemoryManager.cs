@@ -9,6 +9,8 @@ namespace Sentry.Kernel.Memory;
 public sealed partial class MemoryManager
 {
     [NotSaved("made anew by the restoring platform")] private IAddressSpace _space = null!;
+    [NotSaved("belongs to the call in hand")] private ICallMailbox? _mailbox;
+    [NotSaved("undone before a checkpoint")] private TextPatches? _patches;
     [NotSaved("what is mapped from the image this sandbox was restored from; a checkpoint writes its own")] private ImageRanges _imageRanges = new();
 
     [NotSaved("a checkpoint has every thread stopped, and so with its changes made")] private readonly List<(ulong Start, ulong End, IGuestThread By)> _leaving = [];
@@ -204,6 +206,7 @@ public sealed partial class MemoryManager
             _environmentStart = _environmentStart,
             _environmentEnd = _environmentEnd,
             _stackTop = _stackTop,
+            _patches = _patches?.Copy(),
         };
         copy.SetProgram(_program);
         foreach (Area area in _areas.All)
@@ -233,11 +236,32 @@ public sealed partial class MemoryManager
         set => _space = value;
     }
 
+    /// <summary>What has been rewritten of the program's text; null for nothing.</summary>
+    internal TextPatches? Patches
+    {
+        get => _patches;
+        set => _patches = value;
+    }
+
+    /// <summary>While a handler runs: memory that came along with its call.</summary>
+    internal ICallMailbox? Mailbox
+    {
+        get => _mailbox;
+        set => _mailbox = value;
+    }
+
     /// <summary>Copies from guest memory; returns the bytes copied, short at an unreadable page.</summary>
     public int Read(ulong address, Span<byte> destination)
     {
         if (destination.Length == 0)
             return 0;
+        if (_mailbox is { } mailbox)
+        {
+            if (mailbox.Read(address, destination) is var came && came == destination.Length)
+                return came;
+            mailbox.Flush(); // it may be about to read what it has written
+        }
+
         return IsMapped(address, destination.Length, MemoryProtection.Read) ? _space.ReadMapped(address, destination) : _space.Read(address, destination);
     }
 
@@ -246,6 +270,8 @@ public sealed partial class MemoryManager
     {
         if (source.Length == 0)
             return 0;
+        if (_mailbox is { } mailbox && IsPlainData(address, source.Length) && mailbox.Write(address, source))
+            return source.Length;
         return IsMapped(address, source.Length, MemoryProtection.Write) ? _space.WriteMapped(address, source) : _space.Write(address, source);
     }
 
@@ -282,7 +308,9 @@ public sealed partial class MemoryManager
         {
             // Never across a page border: the next page may not be there and need not be.
             int want = (int)Math.Min((ulong)Math.Min(page.Length, limit - total), 4096 - (address & 4095));
-            int got = Read(address, page[..want]);
+            int got = _mailbox?.Read(address, page[..want]) ?? 0;
+            if (got == 0)
+                got = Read(address, page[..want]);
             if (got <= 0)
                 return Errno.EFAULT;
             int end = page[..got].IndexOf((byte)0);
@@ -303,6 +331,10 @@ public sealed partial class MemoryManager
     /// <summary>Whether a range lies in one area that allows that. What does not may still be accessible: the host finds out.</summary>
     private bool IsMapped(ulong address, int length, MemoryProtection protection) =>
         _areas.Find(address) is { } area && (area.Protection & protection) != 0 && (ulong)length <= area.End - address;
+
+    /// <summary>Whether a range is private zero-based memory that the program may write: storing there cannot fail.</summary>
+    private bool IsPlainData(ulong address, int length) =>
+        _areas.Find(address) is { File: null } area && (area.Protection & MemoryProtection.Write) != 0 && (ulong)length <= area.End - address;
 
     /// <summary>A path argument: at most PATH_MAX bytes with the NUL, else ENAMETOOLONG.</summary>
     public Result<string> ReadPath(ulong address) => ReadString(address, 4096);

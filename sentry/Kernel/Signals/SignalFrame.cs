@@ -27,6 +27,7 @@ internal static class SignalFrame
             return false;
         SignalState state = task.Signals;
         task.Thread.GetRegisters(out GuestRegisters registers);
+        registers.Rip = CallSites.ToNatural(task, registers.Rip);
         int room = RtSigframe.Size + 128 + Math.Max(task.Kernel.Host.Platform.MaxXStateSize, SignalXState.MinimumSize);
         byte[] buffer = ArrayPool<byte>.Shared.Rent(room);
         try

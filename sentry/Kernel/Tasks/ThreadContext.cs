@@ -16,11 +16,12 @@ public sealed partial class ThreadContext
 
     public ReadOnlySpan<byte> Extended => _extended;
 
-    /// <summary>Reads a Stopped thread's registers.</summary>
-    public static ThreadContext Of(IGuestThread thread, Span<byte> scratch)
+    /// <summary>Reads a Stopped thread's registers, as its program's own text has them.</summary>
+    public static ThreadContext Of(Task task, Span<byte> scratch)
     {
-        thread.GetRegisters(out GuestRegisters r);
-        int length = thread.GetXState(scratch);
+        task.Thread.GetRegisters(out GuestRegisters r);
+        r.Rip = CallSites.ToNatural(task, r.Rip);
+        int length = task.Thread.GetXState(scratch);
         return new ThreadContext
         {
             _integer = [r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15, r.Rdi, r.Rsi, r.Rbp, r.Rbx, r.Rdx, r.Rax, r.Rcx, r.Rsp, r.Rip, r.Eflags, r.FsBase, r.GsBase],

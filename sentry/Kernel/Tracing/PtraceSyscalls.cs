@@ -39,6 +39,7 @@ internal static class PtraceSyscalls
     {
         if (task.Trace is not null || task.Group.Parent is not { } parent)
             return Errno.EPERM;
+        CallSites.TurnOff(task);
         task.Trace = new TraceState { Tracer = parent };
         return SyscallResult.Ok;
     }
@@ -50,6 +51,7 @@ internal static class PtraceSyscalls
         if (ReferenceEquals(task.Group, tracee.Group) || !PtraceAccess.MayAttach(task, tracee) || tracee.Trace is not null)
             return Errno.EPERM;
         var trace = new TraceState { Tracer = task.Group, Seized = seize, Options = seize ? (uint)data : 0 };
+        CallSites.TurnOff(tracee);
         tracee.Trace = trace;
         if (!seize)
             SignalDelivery.SendToTask(tracee, SignalInfo.Kernel(Signal.SIGSTOP));
