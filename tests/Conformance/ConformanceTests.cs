@@ -2,7 +2,8 @@ namespace Tests.Conformance;
 
 /// <summary>Every program first on Linux, then in the sandbox, then in the sandbox with a checkpoint and restore at each of its
 /// <c>maybe_save()</c> points: always the same output and exit code.</summary>
-public sealed class ConformanceTests(Programs programs) : IClassFixture<Programs>
+[Collection(AgentCollection.Name)]
+public sealed class ConformanceTests(Programs programs)
 {
     private const string SaveCall = "1000";
 
@@ -21,12 +22,18 @@ public sealed class ConformanceTests(Programs programs) : IClassFixture<Programs
 
     [SandboxTheory]
     [MemberData(nameof(All))]
-    public void Sandbox(string program) => Compare(program, "sandbox", "run", "--rootfs", "/", "--", Programs.PathOf(program));
+    public void Sandbox(string program) => Compare(program, "sandbox", eager: false, "run", "--rootfs", "/", "--", Programs.PathOf(program));
 
     [SandboxTheory]
     [MemberData(nameof(All))]
     public void SandboxWithSaves(string program) =>
-        Compare(program, "save", "run", "--rootfs", "/", "--save-at-call", SaveCall, "--", Programs.PathOf(program));
+        Compare(program, "save", eager: false, "run", "--rootfs", "/", "--save-at-call", SaveCall, "--", Programs.PathOf(program));
+
+    /// <summary>With every system-call instruction rewritten as soon as it is met again.</summary>
+    [SandboxTheory]
+    [MemberData(nameof(All))]
+    public void SandboxWithEagerCallSites(string program) =>
+        Compare(program, "save", eager: true, "run", "--rootfs", "/", "--save-at-call", SaveCall, "--", Programs.PathOf(program));
 
     [Fact]
     public void Expectations_NamePrograms()
@@ -41,10 +48,10 @@ public sealed class ConformanceTests(Programs programs) : IClassFixture<Programs
         ? Programs.Run(Limit, "unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$0\"", Programs.PathOf(program))
         : Programs.Run(Limit, Programs.PathOf(program));
 
-    private static void Compare(string program, string mode, params string[] arguments)
+    private static void Compare(string program, string mode, bool eager, params string[] arguments)
     {
         Outcome native = RunNative(program);
-        Outcome sandboxed = Programs.Run(Limit, Programs.SnapshotRpc, arguments);
+        Outcome sandboxed = Programs.Run(Limit, eager, Programs.SnapshotRpc, arguments);
         bool same = sandboxed.ExitCode == native.ExitCode && sandboxed.Output == native.Output;
         (_, _, string? reason) = Programs.Expectations.FirstOrDefault(e => e.Program == program && (e.Mode == mode || e.Mode == "both"));
         if (reason is null)

@@ -1,6 +1,7 @@
 namespace Tests.Conformance;
 
 /// <summary>Random system calls of the kept seeds; eng/fuzz-calls makes them for hours. The sentry is to outlive whatever a guest asks for.</summary>
+[Collection(AgentCollection.Name)]
 public sealed class FuzzTests(FuzzProgram program) : IClassFixture<FuzzProgram>
 {
     private const string Workers = "10", Calls = "2000";
@@ -12,10 +13,16 @@ public sealed class FuzzTests(FuzzProgram program) : IClassFixture<FuzzProgram>
 
     [SandboxTheory]
     [MemberData(nameof(Seeds))]
-    public void Sandbox(string seed)
+    public void Sandbox(string seed) => Run(seed, eager: false);
+
+    [SandboxTheory]
+    [MemberData(nameof(Seeds))]
+    public void SandboxWithEagerCallSites(string seed) => Run(seed, eager: true);
+
+    private void Run(string seed, bool eager)
     {
         Assert.NotNull(program);
-        Outcome outcome = Programs.Run(Limit, Programs.SnapshotRpc, "run", "--rootfs", "/", "--", FuzzProgram.Binary, seed, Workers, Calls);
+        Outcome outcome = Programs.Run(Limit, eager, Programs.SnapshotRpc, "run", "--rootfs", "/", "--", FuzzProgram.Binary, seed, Workers, Calls);
         Assert.True(outcome.ExitCode == 0 && outcome.Output.Contains(Workers + " workers ended", StringComparison.Ordinal), outcome.ToString());
     }
 }

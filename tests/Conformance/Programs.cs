@@ -8,14 +8,22 @@ public sealed record Outcome(int ExitCode, string Output, string Errors)
     public override string ToString() => $"exit code {ExitCode}\n--- output\n{Output}--- errors\n{Errors}";
 }
 
-/// <summary>Builds the programs once and runs them.</summary>
-public sealed class Programs
+/// <summary>All tests that need an agent.</summary>
+[CollectionDefinition(Name)]
+public sealed class AgentCollection : ICollectionFixture<Programs>
+{
+    public const string Name = "agents";
+}
+
+/// <summary>Builds the programs once and runs them, with agents of their own.</summary>
+public sealed class Programs : IDisposable
 {
     /// <summary>The repository.</summary>
     internal static readonly string Root = FindRoot();
 
     private static readonly string Sources = Path.Combine(Root, "tests/Conformance/programs");
     private static readonly string Binaries = Path.Combine(Root, "artifacts/conformance");
+    private static readonly string Folder = Directory.CreateTempSubdirectory("conformance-").FullName;
 
     public Programs()
     {
@@ -38,14 +46,28 @@ public sealed class Programs
 
     public static string PathOf(string name) => Path.Combine(Binaries, name);
 
-    public static Outcome Run(TimeSpan limit, string program, params IEnumerable<string> arguments)
+    public void Dispose()
     {
+        foreach (bool eager in (ReadOnlySpan<bool>)[false, true])
+            Run(TimeSpan.FromSeconds(30), eager, SnapshotRpc, "agent", "stop");
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    public static Outcome Run(TimeSpan limit, string program, params IEnumerable<string> arguments) => Run(limit, false, program, arguments);
+
+    /// <param name="eager">Uses the agent whose sentries rewrite every system-call instruction that they meet twice, and watch every mailbox.</param>
+    public static Outcome Run(TimeSpan limit, bool eager, string program, params IEnumerable<string> arguments)
+    {
+        string folder = Path.Combine(Folder, eager ? "eager" : "usual");
         var start = new ProcessStartInfo(program, arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
+            Environment = { ["SNAPSHOT_RUNTIME_DIR"] = Path.Combine(folder, "run"), ["SNAPSHOT_STATE_DIR"] = Path.Combine(folder, "state") },
         };
+        if (eager)
+            start.Environment["SENTRY_CALL_SITES"] = "eager";
         using Process process = Process.Start(start)!;
         process.StandardInput.Close();
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();

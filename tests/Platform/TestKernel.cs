@@ -14,7 +14,8 @@ internal sealed class TestKernel : IPlatformEvents, IDisposable
     private int _nextId;
     private int _memory = -1;
 
-    public TestKernel() => Platform = new NotifyPlatform();
+    /// <param name="watch">Whether mailboxes are looked at for calls even when these come rarely.</param>
+    public TestKernel(bool watch = false) => Platform = new NotifyPlatform { WatchesEagerly = watch };
 
     public IPlatform Platform { get; }
 

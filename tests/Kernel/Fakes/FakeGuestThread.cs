@@ -24,6 +24,10 @@ internal sealed class FakeGuestThread(FakeAddressSpace space) : IGuestThread
 
     public List<MemoryOperation> Operations { get; } = [];
 
+    public bool HasMailbox { get; private set; }
+
+    public void OpenMailbox() => HasMailbox = true;
+
     public void Queue(in MemoryOperation operation) => Operations.Add(operation);
 
     public Errno Flush() => Errno.None;

@@ -82,6 +82,22 @@ internal sealed class FakePlatform : IPlatform
 
     public ulong GuestAddressLimit => 0x7fff_0000_0000;
 
+    public bool HasCallSites { get; set; }
+
+    /// <summary>Where a rewritten call site jumps to, from the site.</summary>
+    public int PaddingOffset { get; set; } = 10;
+
+    /// <summary>What was there when the last site was planned.</summary>
+    public int SeenAtPadding { get; private set; }
+
+    public CallSitePlan? PlanCallSite(ReadOnlySpan<byte> code, int site, long trampoline, int number)
+    {
+        SeenAtPadding = code[site + PaddingOffset];
+        byte[] body = new byte[28];
+        Array.Fill(body, (byte)0xCC);
+        return new CallSitePlan([(PaddingOffset, [0xE9, 1, 2, 3, 4]), (0, [0xEB, (byte)(PaddingOffset - 2)])], body, 21, 0);
+    }
+
     public Result<IGuestThread> CreateProcess() => new FakeGuestThread(new FakeAddressSpace()) { State = GuestThreadState.Stopped };
 
     public void Run(IPlatformEvents events, System.Threading.Lock kernelLock) => throw new NotSupportedException();

@@ -165,10 +165,10 @@ static void hostile(long which)
         case 4: nr = 56; a = 17; break;                         // fork behind the sentry's back
         case 5: nr = 2; a = (long)data; break;                  // open
         case 6: nr = 60; break;                                 // exit of the thread
-        case 7: nr = 11; a = 0x7ffe00100000; b = 1 << 28; break; // unmap all slots
+        case 7: nr = 11; a = 0x7ffe40000000; b = 1 << 28; break; // unmap all slots
         case 8: nr = 9; a = 0; b = 4096; c = 3; d = 2; r8 = 0; break; // map a descriptor
         case 9: nr = 15; break;                                 // sigreturn into nothing
-        case 10: nr = 0x1000; a = 0; b = 12; c = 0x7ffe00108000; break; // a well placed frame of garbage
+        case 10: nr = 0x1000; a = 0; b = 12; c = 0x7ffe40008000; break; // a well placed frame of garbage
         case 11: nr = 157; a = 1; b = 0; break;                 // outlive the sentry
         case 13: nr = 25; a = sys(MAPFD, 0, 0, 0); b = 4096; c = 1 << 20; d = 1; break; // more of a shared file than was mapped
         case 14: nr = 10; a = sys(MAPFD, 0, 0, 0); b = 4096; c = 3; break; // write to it
@@ -176,7 +176,7 @@ static void hostile(long which)
         default: nr = 231; break;
     }
     register long r10 __asm__("r10") = d, x8 __asm__("r8") = r8, r9 __asm__("r9") = 0;
-    register u64 rbx __asm__("rbx") = 0x7ffe00100000;
+    register u64 rbx __asm__("rbx") = 0x7ffe40000000;
     __asm__ volatile("jmp *%%rcx" : : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(x8), "r"(r9), "r"(rbx), "c"(code + i) : "memory");
     __builtin_unreachable();
 }
@@ -228,6 +228,192 @@ static void avx(void)
     }
 }
 
+// A call as a rewritten call site makes it: through the entry page, with a plain call to fall back on. No register may change.
+static long mail(long n, long a, long b, long c)
+{
+    register long r10 __asm__("r10") = n * 3, r8 __asm__("r8") = n * 5, r9 __asm__("r9") = n * 7;
+    register u64 r11 __asm__("r11") = 0x7ffe00001000;
+    register long r12 __asm__("r12") = a + 1, r13 __asm__("r13") = b + 2, r14 __asm__("r14") = c + 3, r15 __asm__("r15") = n + 4, rbx __asm__("rbx") = n + 5;
+    long r, di = a, si = b, dx = c;
+    __asm__ volatile("lea 1f(%%rip), %%rcx; jmp *%%r11; 1: syscall"
+        : "=a"(r), "+D"(di), "+S"(si), "+d"(dx), "+r"(r10), "+r"(r8), "+r"(r9), "+r"(r11), "+r"(r12), "+r"(r13), "+r"(r14), "+r"(r15), "+r"(rbx)
+        : "a"(n) : "rcx", "memory");
+    CHECK(di == a && si == b && dx == c);
+    CHECK(r10 == n * 3 && r8 == n * 5 && r9 == n * 7);
+    CHECK(r12 == a + 1 && r13 == b + 2 && r14 == c + 3 && r15 == n + 4 && rbx == n + 5);
+    return r;
+}
+// the same without looking at what comes of it
+static long mailcall(long n, long a, long b, long c)
+{
+    register u64 r11 __asm__("r11") = 0x7ffe00001000;
+    long r;
+    __asm__ volatile("lea 1f(%%rip), %%rcx; jmp *%%r11; 1: syscall" : "=a"(r), "+D"(a), "+S"(b), "+d"(c), "+r"(r11) : "a"(n) : "rcx", "r8", "r9", "r10", "memory");
+    return r;
+}
+enum { READ = 0, WRITE = 1, OPEN = 2, STAT = 4, POLL = 7, OPENMAIL = 3030, CAMEALONG = 3032 };
+
+static void mails(void)
+{
+    char text[64] = "/some/path", back[64];
+    CHECK(mail(VALUE, 21, 0, 0) == 42);
+    CHECK(mail(OPEN, (long)text, 0, 0) == 10);
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 0); // no mailbox yet
+    sys(OPENMAIL, 0, 0, 0);
+    CHECK(mail(VALUE, 21, 0, 0) == 42); // not a call that uses it
+    CHECK(mail(OPEN, (long)text, 0, 0) == 10);
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 11);
+    CHECK(mail(WRITE, 1, (long)data, 5) == 5);
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 5);
+    CHECK(mail(WRITE, 1, (long)data, 5000) == 5000);
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 0);
+    CHECK(mail(WRITE, 1, 0, 0) == 0);
+    for (int i = 0; i < 64; i++) back[i] = 'x';
+    CHECK(mail(READ, 7, (long)back, 10) == 10);
+    for (int i = 0; i < 10; i++) CHECK(back[i] == (char)(7 + i));
+    CHECK(back[10] == 'x');
+    CHECK(mail(READ, 9, (long)data, 8192) == 8192); // larger than a mailbox
+    for (int i = 0; i < 8192; i++) CHECK(data[i] == (char)(9 + i));
+    CHECK(mail(POLL, (long)data, 3, 0) == 3);
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 24);
+    CHECK(mail(GETPID, 0, 0, 0) == 1);
+    CHECK(mail(1L << 40, 7, (long)back, 0) == 0); // the host looks at 32 bits: a read
+    CHECK(mail(511, 0, 0, 0) == -38);
+    CHECK(mail(512, 0, 0, 0) == -38);
+}
+
+static void mailfaults(void)
+{
+    sys(OPENMAIL, 0, 0, 0);
+    CHECK(mail(OPEN, 8, 0, 0) == -14); // the path is not there: the kernel hears of it by the plain call
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 0);
+    CHECK(mail(WRITE, 1, 16, 5) == -14);
+    char* p = (char*)sys6(MMAP, 0, 8192, 3, 0x22, -1, 0);
+    CHECK(sys(MUNMAP, p + 4096, 4096, 0) == 0);
+    p[4095] = '/';
+    CHECK(mail(OPEN, (long)p + 4095, 0, 0) == 1); // without an end; the test kernel takes what it gets
+    CHECK(sys(CAMEALONG, 0, 0, 0) == 0);
+    p[4094] = 'a'; p[4095] = 0;
+    CHECK(mail(OPEN, (long)p + 4094, 0, 0) == 1);
+    CHECK(mail(READ, 7, (long)p + 4090, 16) == -14); // the test kernel promises what it cannot know
+    CHECK(mail(READ, 7, (long)p, 16) == 16);
+    CHECK(mail(VALUE, 4, 0, 0) == 8);
+}
+
+static void mailloop(long n)
+{
+    char text[32] = "/a", back[48];
+    for (long i = 0; i < n; i++)
+    {
+        for (int k = 0; k < 48; k++) back[k] = 0;
+        CHECK(mail(COUNT, i, 0, 0) == i + 7);
+        CHECK(mail(READ, i, (long)back, 40) == 40);
+        for (int k = 0; k < 40; k++) CHECK(back[k] == (char)(i + k));
+        CHECK(back[40] == 0);
+        text[1] = 'a' + i % 26;
+        CHECK(mail(STAT, (long)text, (long)back, 0) == 'a' + i % 26);
+    }
+}
+static void mailpids(long n) { sys(OPENMAIL, 0, 0, 0); for (long i = 0; i < n; i++) CHECK(mail(GETPID, 0, 0, 0) == 1); }
+static void mailstorm(long n) { sys(OPENMAIL, 0, 0, 0); mailloop(n); }
+
+static void mailforks(long n)
+{
+    char back[16];
+    sys(OPENMAIL, 0, 0, 0);
+    for (long i = 0; i < n; i++)
+    {
+        long pid = mail(FORK, 0, 0, 0);
+        CHECK(mail(READ, i, (long)back, 16) == 16 && back[3] == (char)(i + 3));
+        if (pid == 0)
+        {
+            CHECK(*(volatile u64*)0x7ffe40000030 == 0); // the parent's mailbox is not the child's
+            sys(OPENMAIL, 0, 0, 0);
+            CHECK(mail(READ, i + 1, (long)back, 16) == 16 && back[3] == (char)(i + 4));
+            done(7);
+        }
+        CHECK(pid > 1 && sys(WAIT, pid, 0, 0) == 7);
+    }
+}
+
+static void mailthread(long n)
+{
+    char back[32];
+    sys(OPENMAIL, 0, 0, 0);
+    for (long i = 0; i < n; i++)
+    {
+        CHECK(mail(READ, i + n, (long)back, 32) == 32);
+        for (int k = 0; k < 32; k++) CHECK(back[k] == (char)(i + n + k));
+    }
+    sys(TICK, 0, 0, 0);
+    for (;;) sys(EXIT, 0, 0, 0);
+}
+static void mailthreads(long n, long each)
+{
+    char* stacks = (char*)sys6(MMAP, 0, n * 4096, 3, 0x22, -1, 0);
+    for (int round = 1; round <= 3; round++)
+    {
+        for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, mailthread, each + i) > 0);
+        CHECK(sys(WAIT, -n * round, 0, 0) == 0);
+    }
+}
+
+// threads that end without a mailbox of their own making, and others after them
+static void quick(long x);
+static void latemailthreads(long n, long each)
+{
+    char* stacks = (char*)sys6(MMAP, 0, n * 4096, 3, 0x22, -1, 0);
+    for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, quick, i) > 0);
+    CHECK(sys(WAIT, -n, 0, 0) == 0);
+    for (long i = 0; i < n; i++) CHECK(child_of(0x10f00, stacks + (i + 1) * 4096, mailthread, each + i) > 0);
+    CHECK(sys(WAIT, -n * 2, 0, 0) == 0);
+}
+
+static void mailpark(void)
+{
+    char text[16] = "/park";
+    sys(OPENMAIL, 0, 0, 0);
+    while (mail(OPEN, (long)text, 77, 0) != 1) ;
+}
+
+// threads that call by mailboxes while others write what they like into them
+static void forger(long seed)
+{
+    u64 r = seed * 0x9E3779B97F4A7C15 + 1;
+    for (;;)
+    {
+        r ^= r << 13; r ^= r >> 7; r ^= r << 17;
+        volatile unsigned* word = (volatile unsigned*)(0x7ffe80000000 + (r >> 8) % 4 * 8192 + ((r & 1) ? 0x80 + (r >> 16) % 3 * 4 : (r >> 16) % 0x200 & ~3));
+        *word = (r & 6) ? (unsigned)(r >> 40) % 7 : (unsigned)(r >> 32);
+    }
+}
+static void careless(long n)
+{
+    char back[32] = "/a";
+    sys(OPENMAIL, 0, 0, 0);
+    sys(TICK, 0, 0, 0);
+    for (;;) { mailcall(READ, n, (long)back, 32); mailcall(OPEN, (long)back, 0, 0); mailcall(GETPID, 0, 0, 0); }
+}
+static void mailforgers(long seed)
+{
+    char* stacks = (char*)sys6(MMAP, 0, 8 * 65536, 3, 0x22, -1, 0);
+    sys(OPENMAIL, 0, 0, 0);
+    for (long i = 1; i < 4; i++) CHECK(child_of(0x10f00, stacks + i * 65536, careless, i) > 0);
+    CHECK(sys(WAIT, -3, 0, 0) == 0);
+    CHECK(child_of(0x10f00, stacks + 4 * 65536, forger, seed) > 0);
+    for (volatile long i = 0; i < 100000000; i++) ;
+    done(0);
+}
+
+// jump to every instruction (and every other byte) of the entry page with garbage in the registers
+static void hostilemail(long which)
+{
+    sys(OPENMAIL, 0, 0, 0);
+    register u64 r11 __asm__("r11") = which & 1 ? 0x7ffe80000000 : 0x7ffe40000000;
+    __asm__ volatile("lea 1f(%%rip), %%rcx; jmp *%%rdx; 1: syscall" : : "a"(READ), "D"(0), "S"(data), "d"(0x7ffe00001000 + which / 2), "r"(r11) : "rcx", "memory");
+    done(0);
+}
+
 static void quick(long x) { sys(TICK, x, 0, 0); for (;;) sys(EXIT, 0, 0, 0); }
 static void bench(long kind, long n)
 {
@@ -274,6 +460,16 @@ __attribute__((used)) void start(long* sp)
     else if (same(what, "avx")) avx();
     else if (same(what, "swapstorm")) swapstorm(n, m);
     else if (same(what, "swapfault")) swapfault();
+    else if (same(what, "mails")) mails();
+    else if (same(what, "mailfaults")) mailfaults();
+    else if (same(what, "mailstorm")) mailstorm(n);
+    else if (same(what, "mailforks")) mailforks(n);
+    else if (same(what, "mailthreads")) mailthreads(n, m);
+    else if (same(what, "mailpids")) mailpids(n);
+    else if (same(what, "mailforgers")) mailforgers(n);
+    else if (same(what, "latemailthreads")) latemailthreads(n, m);
+    else if (same(what, "mailpark")) mailpark();
+    else if (same(what, "hostilemail")) hostilemail(n);
     else if (same(what, "bench")) bench(n, m);
     else done(98);
     done(0);
