@@ -49,12 +49,16 @@ static pid_t traced(void (*run)(void))
     return pid;
 }
 
+static int gate[2];
+
 static void run_signals(void)
 {
+    char byte;
     signal(SIGUSR1, handle);
     signal(SIGUSR2, handle);
     raise(SIGUSR1);
     CHECK_EQ(handled, 0);
+    CHECK_EQ(read(gate[0], &byte, 1), 1);
     raise(SIGUSR1);
     CHECK_EQ(handled, SIGUSR2);
     raise(SIGCHLD);
@@ -62,6 +66,7 @@ static void run_signals(void)
 
 static void signals(void)
 {
+    CHECK_EQ(pipe(gate), 0);
     pid_t pid = traced(run_signals);
     siginfo_t info;
     CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, 0), 0);
@@ -71,7 +76,8 @@ static void signals(void)
     CHECK_EQ(info.si_pid, pid);
     maybe_save();
     CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, 0), 0);
-    CHECK_ERRNO(ptrace(PTRACE_CONT, pid, 0, 1000), ESRCH);
+    CHECK_ERRNO(ptrace(PTRACE_CONT, pid, 0, 1000), ESRCH); // it runs, or waits for the byte
+    CHECK_EQ(write(gate[1], "x", 1), 1);
     CHECK_EQ(wait_stop(pid), SIGUSR1);
     maybe_save();
     CHECK_EQ(ptrace(PTRACE_CONT, pid, 0, SIGUSR2), 0);
