@@ -13,7 +13,7 @@ public sealed class AgentFolders
         (Runtime, State, Programs) = (runtime, state, programs);
         MakePrivate(runtime);
         MakePrivate(state);
-        foreach (string folder in (string[])[Logs, Work, Networks])
+        foreach (string folder in (string[])[Logs, Work, Networks, Sentries, Sandboxes])
             MakePrivate(folder);
     }
 
@@ -31,6 +31,12 @@ public sealed class AgentFolders
     public string Lock => UserFolders.Lock(Runtime);
 
     public string Logs => Path.Combine(State, "logs");
+
+    /// <summary>The sockets at which running sentries wait for their next agent, and their flight records.</summary>
+    public string Sentries => Path.Combine(Runtime, "sentries");
+
+    /// <summary>What a later agent must know of sandboxes.</summary>
+    public string Sandboxes => Path.Combine(State, "sandboxes");
 
     /// <summary>Checkpoints in the making; emptied when the agent starts.</summary>
     public string Work => Path.Combine(State, "work");

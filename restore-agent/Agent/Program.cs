@@ -33,17 +33,6 @@ if (lockFile.IsError || (int)HostFile.Lock(lockFile.Value, LockExclusiveNow) != 
     return 0;
 }
 
-foreach (string folder in (string[])[folders.Work, folders.Logs])
-{
-    foreach (FileSystemInfo left in new DirectoryInfo(folder).EnumerateFileSystemInfos().Where(f => f.Name != "agent.log"))
-    {
-        if (left is DirectoryInfo directory)
-            directory.Delete(recursive: true);
-        else
-            left.Delete();
-    }
-}
-
 File.Delete(folders.HttpSocket);
 
 // Without this the host would watch every folder below the working directory, which is often "/", for changes of its settings.
@@ -66,6 +55,9 @@ builder.Services
     .AddSingleton(s => new SentryPool(folders, s.GetRequiredService<ILogger<SentryPool>>()))
     .AddSingleton<NetworkService>()
     .AddSingleton<SandboxTable>()
+    .AddSingleton<SandboxRecords>()
+    .AddSingleton<Adopter>()
+    .AddSingleton<Shutdown>()
     .AddSingleton<SnapshotService>()
     .AddSingleton<PendingSnapshots>()
     .AddSingleton<CheckpointService>()
@@ -77,13 +69,29 @@ builder.Services
 WebApplication app = builder.Build();
 app.UseMiddleware<ProblemMiddleware>();
 Endpoints.Map(app);
-app.Services.GetRequiredService<NetworkService>().RemoveLeftOvers();
-app.Services.GetRequiredService<SentryPool>();
+app.Services.GetRequiredService<Adopter>().Run();
+app.Services.GetRequiredService<SentryPool>().Begin();
 await app.StartAsync();
-app.Services.GetRequiredService<AttachServer>().Start();
+AttachServer attached = app.Services.GetRequiredService<AttachServer>();
+attached.Start();
 await app.WaitForShutdownAsync();
-foreach (Sandbox sandbox in app.Services.GetRequiredService<SandboxTable>().All())
+if (app.Services.GetRequiredService<Shutdown>().KeepsSandboxes)
+{
+    // The next agent finds them, and what is in the making goes wrong here as it does when this process is killed: clients ask the next agent again.
+    File.Delete(folders.AttachSocket);
+    File.Delete(folders.HttpSocket);
+    Environment.Exit(0);
+}
+
+Sandbox[] sandboxes = app.Services.GetRequiredService<SandboxTable>().All();
+foreach (Sandbox sandbox in sandboxes)
+{
     sandbox.Kill("the agent stops");
+    app.Services.GetRequiredService<SandboxRecords>().Delete(sandbox.Identity.Id);
+}
+
+await attached.TellAsync(TimeSpan.FromSeconds(2));
+await Task.WhenAny(Task.WhenAll(sandboxes.Select(s => s.Released)), Task.Delay(TimeSpan.FromSeconds(8)));
 File.Delete(folders.AttachSocket);
 File.Delete(folders.HttpSocket);
 await app.DisposeAsync();

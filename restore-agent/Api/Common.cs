@@ -58,6 +58,17 @@ public sealed record AttachRequest
     /// <summary>The process whose terminal is to be joined: 1 for the first program's.</summary>
     public int? Join { get; init; }
 
+    /// <summary>What the client calls this request, 32 random hexadecimal digits: with it the client finds what became of it when the agent dies. The new
+    /// sandbox's id, with <see cref="Run"/> and <see cref="Restore"/>.</summary>
+    public string? Key { get; init; }
+
+    /// <summary>The agent died before it answered this very request, which is made again: what it started under this <see cref="Key"/> is followed, and
+    /// only when there is nothing of the kind it is started.</summary>
+    public bool Again { get; init; }
+
+    /// <summary>After the agent was started anew: the <see cref="Key"/> of an earlier request, whose program's end is waited for. No descriptors.</summary>
+    public string? Follow { get; init; }
+
     /// <summary>What an HTTP request returned as <see cref="Started.AttachToken"/>.</summary>
     public string? Token { get; init; }
 

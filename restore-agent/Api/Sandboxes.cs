@@ -35,6 +35,9 @@ public abstract record NewSandbox
     /// <summary>Test aid: the guest call number that means "checkpoint, destroy and restore this sandbox here"; -1 for none.</summary>
     public int SaveAtCall { get; init; } = -1;
 
+    /// <summary>Test aid: the guest call number at which the sentry fails; -1 for none.</summary>
+    public int CrashAtCall { get; init; } = -1;
+
     /// <summary>How system calls are intercepted; null for the default, notify.</summary>
     public string? Platform { get; init; }
 
@@ -243,6 +246,9 @@ public sealed record SandboxDetails
 
     /// <summary>Unimplemented calls that its programs made, by name.</summary>
     public Dictionary<string, long> UnimplementedCalls { get; init; } = [];
+
+    /// <summary>What the sentry's log says of its failure: the guest call it served, the error, the stack trace.</summary>
+    public string? CrashReport { get; init; }
 
     public long SystemCalls { get; init; }
 

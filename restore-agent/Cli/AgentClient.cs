@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -9,6 +10,10 @@ namespace SnapshotRpc;
 /// <summary>The agent's HTTP API over its Unix socket.</summary>
 public sealed class AgentClient : IDisposable
 {
+    private const int ComeBackMilliseconds = 60_000, TryAgainMilliseconds = 100, MostLosses = 20;
+
+    private long _patience;
+    private int _losses;
     private readonly HttpClient _http;
 
     public AgentClient(bool start = true)
@@ -75,42 +80,67 @@ public sealed class AgentClient : IDisposable
 
     public void Delete(string path) => Send(HttpMethod.Delete, path, null).Dispose();
 
-    /// <summary>Copies an answer to a stream as it comes.</summary>
+    /// <summary>Copies an answer to a stream as it comes. When the agent dies meanwhile the next one is asked for the rest: what was said does not change.</summary>
     public void CopyTo(string path, Stream destination)
     {
-        using HttpResponseMessage response = Send(HttpMethod.Get, path, null);
-        using Stream body = response.Content.ReadAsStream();
-        byte[] buffer = new byte[65536];
-        int count;
-        while ((count = body.Read(buffer)) > 0)
-        {
-            destination.Write(buffer, 0, count);
-            destination.Flush();
-        }
+        long copied = 0;
+        while (!TryCopy(path, destination, ref copied))
+            OnLost();
     }
 
     public void Dispose() => _http.Dispose();
 
     private static T Read<T>(HttpResponseMessage response, JsonTypeInfo<T> type)
     {
-        using (response)
-        using (Stream body = response.Content.ReadAsStream())
-            return JsonSerializer.Deserialize(body, type) ?? throw new CliException("the agent's answer is empty");
+        try
+        {
+            using (response)
+            using (Stream body = response.Content.ReadAsStream())
+                return JsonSerializer.Deserialize(body, type) ?? throw new CliException("the agent's answer is empty");
+        }
+        catch (IOException)
+        {
+            throw new CliException("the agent has died while it answered");
+        }
+    }
+
+    private bool TryCopy(string path, Stream destination, ref long copied)
+    {
+        using HttpResponseMessage response = Send(HttpMethod.Get, path, null);
+        using Stream body = response.Content.ReadAsStream();
+        byte[] buffer = new byte[65536];
+        long skip = copied;
+        while (true)
+        {
+            int count;
+            try
+            {
+                count = body.Read(buffer);
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+
+            if (count == 0)
+                return true;
+            int known = (int)Math.Min(skip, count);
+            skip -= known;
+            destination.Write(buffer, known, count - known);
+            destination.Flush();
+            copied += count - known;
+        }
     }
 
     private HttpResponseMessage Send(HttpMethod method, string path, HttpContent? content, string? accept = null)
     {
-        using HttpRequestMessage request = new(method, path) { Content = content };
-        if (accept is not null)
-            request.Headers.Accept.ParseAdd(accept);
-        HttpResponseMessage response;
-        try
+        HttpResponseMessage? response;
+        while (!TrySend(method, path, content, accept, out response))
         {
-            response = _http.Send(request, HttpCompletionOption.ResponseHeadersRead);
-        }
-        catch (HttpRequestException e)
-        {
-            throw e.InnerException as CliException ?? new CliException("the agent does not answer: " + e.Message);
+            // Asking twice does no harm; doing twice may.
+            if (method != HttpMethod.Get)
+                throw new CliException("the agent has died before it answered; what it was asked for may be done or not");
+            OnLost();
         }
 
         if (response.IsSuccessStatusCode)
@@ -128,6 +158,37 @@ public sealed class AgentClient : IDisposable
             }
 
             throw new CliException(error ?? $"the agent answers {(int)response.StatusCode} to {method} {path}");
+        }
+    }
+
+    // The next agent may be on its way already; this client starts one if not.
+    private void OnLost()
+    {
+        if (_patience == 0 && ++_losses > MostLosses)
+            throw new CliException("the agent dies again and again; its log says more");
+        if (_patience == 0)
+            _patience = Environment.TickCount64 + ComeBackMilliseconds;
+        Thread.Sleep(TryAgainMilliseconds);
+    }
+
+    /// <returns>False when the agent was there and went without an answer, or is not there again yet.</returns>
+    private bool TrySend(HttpMethod method, string path, HttpContent? content, string? accept, [NotNullWhen(true)] out HttpResponseMessage? response)
+    {
+        using HttpRequestMessage request = new(method, path) { Content = content };
+        if (accept is not null)
+            request.Headers.Accept.ParseAdd(accept);
+        try
+        {
+            response = _http.Send(request, HttpCompletionOption.ResponseHeadersRead);
+            _patience = 0;
+            return true;
+        }
+        catch (HttpRequestException e)
+        {
+            response = null;
+            bool lost = e.InnerException is IOException || _patience != 0;
+            return lost && (_patience == 0 || Environment.TickCount64 < _patience) ? false
+                : throw e.InnerException as CliException ?? new CliException("the agent does not answer: " + e.Message);
         }
     }
 }

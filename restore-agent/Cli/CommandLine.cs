@@ -56,6 +56,7 @@ public static class CommandLine
                 Detach = result.GetValue(sandbox.Detach),
                 Platform = result.GetValue(sandbox.Platform),
                 SaveAtCall = result.GetValue(sandbox.SaveAtCall),
+                CrashAtCall = result.GetValue(sandbox.CrashAtCall),
                 Strace = strace,
                 Network = sandbox.Network.Read(result),
                 Volumes = sandbox.Volumes.ReadVolumes(result),
@@ -202,11 +203,13 @@ public static class CommandLine
 
         public Option<int> SaveAtCall { get; } = new("--save-at-call") { Description = "Test aid: at this guest call save, destroy and restore the sandbox", HelpName = "N", DefaultValueFactory = _ => -1 };
 
+        public Option<int> CrashAtCall { get; } = new("--crash-at-call") { Description = "Test aid: at this guest call the sentry fails", HelpName = "N", DefaultValueFactory = _ => -1, Hidden = true };
+
         private Option<string?> Strace { get; } = new("--strace") { Description = "Print each system call, to standard error or a file", HelpName = "FILE", Arity = ArgumentArity.ZeroOrOne };
 
         public void AddTo(Command command)
         {
-            foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall])
+            foreach (Option option in (Option[])[Name, Detach, Strace, Platform, SaveAtCall, CrashAtCall])
                 command.Options.Add(option);
             Volumes.AddTo(command);
             Limits.AddTo(command);

@@ -36,25 +36,16 @@ public static class HostCommands
         Command stop = new("stop", "Ends the agent and with it all sandboxes.");
         stop.SetAction(_ =>
         {
-            try
-            {
-                using AgentClient agent = new(start: false);
-                agent.Post("v1/stop");
-            }
-            catch (CliException e) when (e.Message.StartsWith("no agent runs", StringComparison.Ordinal))
-            {
-                return 0;
-            }
-
-            long end = Environment.TickCount64 + StopTimeoutMilliseconds;
-            while (AgentLauncher.Runs())
-            {
-                if (Environment.TickCount64 > end)
-                    throw new CliException("the agent does not end; snapshot-rpc agent status shows its process");
-                Thread.Sleep(PollMilliseconds);
-            }
-
+            Stop(keepSandboxes: false);
             return 0;
+        });
+
+        Command restart = new("restart", "Starts the agent anew; sandboxes go on.") { SharedOptions.Json };
+        restart.SetAction(result =>
+        {
+            Stop(keepSandboxes: true);
+            using AgentClient agent = new();
+            return Print(agent.Get("v1/version", ApiJson.Default.VersionReport), SharedOptions.JsonOf(result));
         });
 
         Command status = new("status", "Says whether an agent runs, and how it is.") { SharedOptions.Json };
@@ -63,7 +54,28 @@ public static class HostCommands
             using AgentClient agent = new(start: false);
             return Print(agent.Get("v1/version", ApiJson.Default.VersionReport), SharedOptions.JsonOf(result));
         });
-        return new Command("agent", "Starts, stops or describes your agent.") { start, stop, status };
+        return new Command("agent", "Starts, stops or describes your agent.") { start, stop, restart, status };
+    }
+
+    private static void Stop(bool keepSandboxes)
+    {
+        try
+        {
+            using AgentClient agent = new(start: false);
+            agent.Post(keepSandboxes ? "v1/stop?keep=true" : "v1/stop");
+        }
+        catch (CliException e) when (e.Message.StartsWith("no agent runs", StringComparison.Ordinal))
+        {
+            return;
+        }
+
+        long end = Environment.TickCount64 + StopTimeoutMilliseconds;
+        while (AgentLauncher.Runs())
+        {
+            if (Environment.TickCount64 > end)
+                throw new CliException("the agent does not end; snapshot-rpc agent status shows its process");
+            Thread.Sleep(PollMilliseconds);
+        }
     }
 
     private static int Print(VersionReport report, bool json)

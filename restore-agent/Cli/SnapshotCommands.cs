@@ -158,7 +158,7 @@ public static class SnapshotCommands
         Table.Print(
             ["sandbox", s.Name],
             ["id", s.Id],
-            ["state", s.Exit is null ? s.State : $"exited ({s.Exit.ExitCode})"],
+            ["state", s.Exit is null ? s.State : $"exited ({s.Exit.ExitCode}{(s.Exit.Reason is null ? "" : ": " + Table.Visible(s.Exit.Reason))})"],
             ["program", Table.Visible(string.Join(' ', s.Arguments))],
             ["root", s.RootFolder],
             ["created", s.Created.ToString("o", CultureInfo.InvariantCulture)],
@@ -170,6 +170,8 @@ public static class SnapshotCommands
         Print(details.Processes);
         if (details.Network is { } network)
             Print(network);
+        if (details.CrashReport is { } report)
+            Console.Out.Write($"\nThe sentry failed:\n{string.Join('\n', report.Split('\n').Select(Table.Visible))}");
     }
 
     private static void Print(NetworkDetails network)

@@ -18,10 +18,14 @@ namespace Sentry.Control;
 [JsonDerivedType(typeof(BeginRequest), "begin")]
 [JsonDerivedType(typeof(AttachTerminalRequest), "attach-terminal")]
 [JsonDerivedType(typeof(ResizeRequest), "resize")]
+[JsonDerivedType(typeof(AdoptRequest), "adopt")]
+[JsonDerivedType(typeof(ConnectLinksRequest), "connect-links")]
+[JsonDerivedType(typeof(EndRequest), "end")]
 [JsonDerivedType(typeof(Reply), "reply")]
 [JsonDerivedType(typeof(ProcessExited), "process-exited")]
 [JsonDerivedType(typeof(SavePointReached), "save-point")]
 [JsonDerivedType(typeof(DumpFinished), "dump-finished")]
+[JsonDerivedType(typeof(HelperLost), "helper-lost")]
 [JsonDerivedType(typeof(SentryReady), "ready")]
 public abstract record ControlMessage
 {
@@ -168,6 +172,9 @@ public sealed record StartRequest : ControlMessage
 
     public bool Strace { get; init; }
 
+    /// <summary>The test aid --crash-at-call: fail at this guest call number; -1 for none.</summary>
+    public int CrashAtCall { get; init; } = -1;
+
     /// <summary>Raise <see cref="SavePointReached"/> at these guest call numbers (the test aid --save-at-call); -1 for none.</summary>
     public int SaveAtCall { get; init; } = -1;
 }
@@ -176,6 +183,9 @@ public sealed record StartRequest : ControlMessage
 public sealed record ExecRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
+
+    /// <summary>By which its client asks for it after the agent's death; null for none.</summary>
+    public string? Key { get; init; }
 }
 
 /// <summary>Sends a signal to a process, or to all when <see cref="Pid"/> is 0.</summary>
@@ -255,6 +265,18 @@ public sealed record ResizeRequest : ControlMessage
     public ushort Columns { get; init; }
 }
 
+/// <summary>First request of an agent that came after the one that started the sentry has gone; asks for <see cref="Reply.Adoption"/>.</summary>
+public sealed record AdoptRequest : ControlMessage;
+
+/// <summary>Gives interfaces of the running sandbox new descriptors, one for each link, which take the place of those they had.</summary>
+public sealed record ConnectLinksRequest : ControlMessage
+{
+    public NetworkLink[] Links { get; init; } = [];
+}
+
+/// <summary>Ends the sentry and with it the sandbox. Nothing answers.</summary>
+public sealed record EndRequest : ControlMessage;
+
 /// <summary>Asks for <see cref="Reply.Inspection"/>.</summary>
 public sealed record InspectRequest : ControlMessage;
 
@@ -289,9 +311,33 @@ public sealed record Reply : ControlMessage
     /// <summary>The frames that have come since the state was written; empty unless the guest stands still.</summary>
     public KeptFrame[] KeptFrames { get; init; } = [];
 
+    public Adoption? Adoption { get; init; }
+
     /// <summary>Of a checkpoint: the files of the base tree on which the image depends.</summary>
     public BaseFile[] BaseFiles { get; init; } = [];
 }
+
+/// <summary>What a running sentry tells a new agent.</summary>
+public sealed record Adoption
+{
+    /// <summary>Of this protocol; an agent that speaks another one leaves the sandbox alone.</summary>
+    public int Version { get; init; }
+
+    public string Platform { get; init; } = "";
+
+    /// <summary>Programs started by exec that run.</summary>
+    public RunningProgram[] Programs { get; init; } = [];
+
+    /// <summary>Programs started by exec that have ended, the last ones.</summary>
+    public ProgramEnd[] Ends { get; init; } = [];
+}
+
+/// <summary>A program started by exec.</summary>
+/// <param name="Key">Of its <see cref="ExecRequest"/>; null for one that is there by a restore.</param>
+public sealed record RunningProgram(int Pid, string? Key);
+
+/// <summary>How a program ended.</summary>
+public sealed record ProgramEnd(int Pid, int WaitStatus, string? Key);
 
 /// <summary>A file of the read-only base tree that is open or mapped in an image.</summary>
 public sealed record BaseFile
@@ -376,6 +422,9 @@ public sealed record DumpFinished : ControlMessage
     /// <summary>Where in the memory file there is data; the rest is holes. Pairs of offset and length, ascending.</summary>
     public long[] DataRanges { get; init; } = [];
 }
+
+/// <summary>Event: the gofer has closed its socket; files of the base tree can't be reached any more.</summary>
+public sealed record HelperLost : ControlMessage;
 
 /// <summary>Event: the sentry has started and waits for start or restore.</summary>
 public sealed record SentryReady : ControlMessage

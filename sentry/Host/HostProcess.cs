@@ -48,6 +48,19 @@ public static unsafe class HostProcess
         return new ExitStatus(info[4], info[2] != 1, info[6]);
     }
 
+    /// <summary>How the process of a pidfd ended that is no child of this one (ioctl PIDFD_GET_INFO, Linux 6.15): the status of wait4(2), null when
+    /// that cannot be told.</summary>
+    public static int? GetExitStatus(int pidfd)
+    {
+        const uint getInfo = 0xC0400000 | (0xFF << 8) | 11;
+        const ulong exit = 8;
+        const int size = 64, exitCode = 60;
+        byte* info = stackalloc byte[size];
+        new Span<byte>(info, size).Clear();
+        *(ulong*)info = exit;
+        return HostSyscall.Call(Sysno.ioctl, pidfd, getInfo, (long)info) == 0 && (*(ulong*)info & exit) != 0 ? *(int*)(info + exitCode) : null;
+    }
+
     /// <summary>Reaps one child with wait4 __WALL: its id, 0 when none has ended yet, ECHILD when there is none.</summary>
     public static Result<int> Reap(int process, bool noHang) =>
         HostSyscall.ToInt(HostSyscall.Call(Sysno.wait4, process, 0, WaitAll | (noHang ? NoHang : 0), 0));

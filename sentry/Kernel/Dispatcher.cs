@@ -1,14 +1,25 @@
+using Sentry.Kernel.Strace;
+
 namespace Sentry.Kernel;
 
 /// <summary>Takes guest events from the platform to the kernel: system calls to their handlers, faults to signals; tries blocked calls again.
 /// The one place that waits, and the one that answers.</summary>
 public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
 {
+    private Task? _serving;
+
     /// <summary>Guest calls served since the sentry started.</summary>
     public long CallCount { get; private set; }
 
     /// <summary>The call number of the test aid --save-at-call; -1 for none.</summary>
     public int SaveAtCall { get; set; } = -1;
+
+    /// <summary>The call number of the test aid --crash-at-call; -1 for none.</summary>
+    public int CrashAtCall { get; set; } = -1;
+
+    /// <summary>The call that is being served and who made it, for a crash report; null between calls.</summary>
+    public string? DescribeServing() => _serving is not { } task ? null
+        : $"{(task.CurrentCall is { } call ? StraceLog.Describe(task, call.Number, call.Args) : "a call")} of task {task.Tid} in process {task.Group.Pid} ({task.Name})";
 
     /// <inheritdoc/>
     public void OnSyscall(IGuestThread thread, in SyscallFrame call)
@@ -187,6 +198,17 @@ public sealed class Dispatcher(GuestKernel kernel) : IPlatformEvents
     private void Try(Task task)
     {
         CallContext call = task.Call;
+        _serving = task;
+        kernel.Host.BeginCall(task.Group.Pid, task.Tid, call.Number, call.Args, task.Name);
+        Serve(task, call);
+        kernel.Host.EndCall();
+        _serving = null;
+    }
+
+    private void Serve(Task task, CallContext call)
+    {
+        if (call.Number == CrashAtCall)
+            throw new InvalidOperationException("the test aid --crash-at-call");
         if (call.Number == SaveAtCall && SavePoint.Reach(task, call) is { } early)
         {
             Finish(task, early);

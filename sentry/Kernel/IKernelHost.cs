@@ -14,6 +14,13 @@ public interface IKernelHost : IStackHost
     /// <summary>Where the data of tmpfs, overlay and shared memory lives.</summary>
     IFileArena Arena { get; }
 
+    /// <summary>A guest call is about to be served: noted where it is found after a crash.</summary>
+    /// <param name="name">Of the thread.</param>
+    void BeginCall(int pid, int tid, int number, in SyscallArgs args, string name);
+
+    /// <summary>The call has been served.</summary>
+    void EndCall();
+
     /// <summary>A line for the operator's log.</summary>
     void Log(string message);
 

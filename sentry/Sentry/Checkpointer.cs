@@ -15,13 +15,41 @@ internal sealed class Checkpointer(GuestKernel kernel, MainClock clock, int stat
     private readonly List<(IMemoryView View, DumpRun[] Runs)> _dumps = [];
     private readonly List<IFrozenMemory> _frozen = [];
     private long _length;
+    private bool _disposed;
+
+    /// <summary>The guest has been stopped and has not gone on.</summary>
+    public bool StandsStill { get; private set; }
 
     /// <summary>On the dispatch thread. On return the guest runs again when <paramref name="leaveRunning"/>, else it stands still.
-    /// Throws IOException when a file can't be written; the guest stands still then.</summary>
+    /// Throws IOException when a file can't be written; <see cref="StandsStill"/> tells how the guest is then.</summary>
     public Reply Take(bool leaveRunning)
+    {
+        try
+        {
+            return Write(leaveRunning);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>On the dispatch thread: it has come to nothing, or nobody is there to wait for it. The guest goes on if it stands still.</summary>
+    public void GoOn()
+    {
+        if (!StandsStill)
+            return;
+        StandsStill = false;
+        kernel.Network.Hold(false);
+        Freezer.ResumeAll(kernel);
+    }
+
+    private Reply Write(bool leaveRunning)
     {
         long began = clock.Monotonic;
         Freezer.StopAll(kernel);
+        StandsStill = true;
 
         // What the image says of the network stays true for as long as the sandbox stands still.
         if (!leaveRunning)
@@ -40,11 +68,7 @@ internal sealed class Checkpointer(GuestKernel kernel, MainClock clock, int stat
             {
                 Result<IFrozenMemory> frozen = plan.Memory.Space.Freeze(plan.Representative.Thread);
                 if (frozen.IsError)
-                {
-                    Dispose();
                     throw new IOException($"cannot copy the memory of process {plan.Representative.Group.Pid} ({frozen.Error}); free memory or checkpoint without --leave-running");
-                }
-
                 _frozen.Add(frozen.Value);
                 view = frozen.Value;
             }
@@ -54,7 +78,7 @@ internal sealed class Checkpointer(GuestKernel kernel, MainClock clock, int stat
         }
 
         if (leaveRunning)
-            Freezer.ResumeAll(kernel);
+            GoOn();
         long pause = clock.Monotonic - began;
         WriteAll(stateFile, state);
         return new Reply { PauseNanoseconds = pause, BaseFiles = baseFiles };
@@ -84,6 +108,9 @@ internal sealed class Checkpointer(GuestKernel kernel, MainClock clock, int stat
 
     private void Dispose()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         foreach (IFrozenMemory frozen in _frozen)
             frozen.Dispose();
         _frozen.Clear();

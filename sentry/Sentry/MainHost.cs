@@ -6,7 +6,7 @@ using Sentry.Platform;
 namespace Sentry.Main;
 
 /// <summary>The kernel's world outside.</summary>
-internal sealed class MainHost(IPlatform platform, MainClock clock, MainArena arena, Sandbox sandbox) : IKernelHost
+internal sealed class MainHost(IPlatform platform, MainClock clock, MainArena arena, FlightRecorder recorder, Sandbox sandbox) : IKernelHost
 {
     public IPlatform Platform => platform;
 
@@ -15,6 +15,10 @@ internal sealed class MainHost(IPlatform platform, MainClock clock, MainArena ar
     public IFileArena Arena => arena;
 
     public void FillRandom(Span<byte> destination) => HostEvents.FillRandom(destination);
+
+    public void BeginCall(int pid, int tid, int number, in SyscallArgs args, string name) => recorder.Begin(pid, tid, number, args, name);
+
+    public void EndCall() => recorder.End();
 
     public void Log(string message) => Console.Error.WriteLine($"sentry: {message}");
 

@@ -5,6 +5,7 @@ using Sentry.Control;
 using Sentry.Host;
 using Sentry.Kernel;
 using Sentry.Kernel.Checkpoint;
+using Sentry.Kernel.Events;
 using Sentry.Kernel.Files;
 using Sentry.Kernel.Signals;
 using Sentry.Kernel.Sockets.Host;
@@ -15,25 +16,35 @@ using Sentry.Platform.Notify;
 namespace Sentry.Main;
 
 /// <summary>One sandbox from birth to end: takes the agent's requests, owns the kernel and the threads that serve it.</summary>
-internal sealed class Sandbox : IDisposable
+internal sealed class Sandbox : IHostStreamWatcher, IDisposable
 {
-    private readonly ControlChannel _channel;
+    private const int ProtocolVersion = 1, MaxEnds = 256;
+
+    private readonly AgentLink _agent;
+    private readonly FlightRecorder _recorder;
+    private readonly Queue<ProgramEnd> _ends = [];
+    private readonly Dictionary<int, string> _keys = [];
     private readonly MainClock _clock = new();
     private readonly MainArena _arena = new();
     private readonly EventLoop _loop;
     private readonly IPlatform _platform;
     private readonly MainHost _host;
-    private readonly HostWorkers _workers = new(Guarded);
+    private readonly HostWorkers _workers;
     private GuestKernel _kernel = null!;
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
-    private bool _frozen;
+    private Checkpointer? _frozenBy;
     private bool _over;
+    private int _agentsLost;
     private Action<KeptFrame[]>? _begin;
 
-    public Sandbox(ControlChannel channel, string platform)
+    /// <param name="listener">Where later agents come; -1 for nowhere.</param>
+    /// <param name="record">The file of the flight record; -1 for none.</param>
+    public Sandbox(ControlChannel channel, int listener, int record, string platform)
     {
-        _channel = channel;
+        _agent = new AgentLink(channel, listener);
+        _workers = new HostWorkers(Guarded);
+        _recorder = new FlightRecorder(record);
         Isolation.RaiseLimits();
         Isolation.EmptyFileTree();
         _loop = new EventLoop(_clock);
@@ -43,15 +54,18 @@ internal sealed class Sandbox : IDisposable
             _ => throw new SentryException($"there is no platform \"{platform}\"; use notify"),
         };
         Isolation.DropPrivileges();
-        _host = new MainHost(_platform, _clock, _arena, this);
+        _host = new MainHost(_platform, _clock, _arena, _recorder, this);
     }
 
-    /// <summary>Serves until the sandbox ends or the agent goes away.</summary>
-    public void Run()
+    /// <summary>The kernel, once there is one.</summary>
+    public GuestKernel? Kernel => _kernel;
+
+    /// <summary>Serves until the sandbox ends. Without a sandbox yet it ends with the agent.</summary>
+    public void Run(ControlChannel channel)
     {
-        _channel.Send(new SentryReady { Platform = _platform.Name });
-        ControlMessage? first = _channel.ReceiveFrame(out int[] descriptors);
-        if (first is null || !Begin(first, descriptors))
+        channel.Send(new SentryReady { Platform = _platform.Name });
+        ControlMessage? first = channel.ReceiveFrame(out int[] descriptors);
+        if (first is null or EndRequest || !Begin(first, descriptors))
             return;
         new Thread(ServeControl) { IsBackground = true, Name = "control" }.Start();
         new Thread(() => Guarded(() => _loop.Run(_kernel))) { IsBackground = true, Name = "events" }.Start();
@@ -61,7 +75,19 @@ internal sealed class Sandbox : IDisposable
 
     public void OnProgramExited(int pid, int waitStatus)
     {
-        TrySend(new ProcessExited { Pid = pid, WaitStatus = waitStatus });
+        if (pid == 1)
+        {
+            _recorder.SetEnd(waitStatus);
+        }
+        else
+        {
+            _keys.Remove(pid, out string? key);
+            _ends.Enqueue(new ProgramEnd(pid, waitStatus, key));
+            if (_ends.Count > MaxEnds)
+                _ends.Dequeue();
+        }
+
+        _agent.Send(new ProcessExited { Pid = pid, WaitStatus = waitStatus });
         if (pid != 1)
             return;
         _over = true;
@@ -70,11 +96,12 @@ internal sealed class Sandbox : IDisposable
 
     public void RunAside(IHostWork work) => _workers.Run(work, _kernel);
 
-    public void OnSavePoint() => TrySend(new SavePointReached());
+    public void OnSavePoint() => _agent.Send(new SavePointReached());
 
     public void Dispose()
     {
         _platform.Dispose();
+        _agent.Dispose();
         _strace?.Dispose();
         _loop.Dispose();
         _arena.Dispose();
@@ -92,12 +119,14 @@ internal sealed class Sandbox : IDisposable
                 RestoreRequest restore => Restore(restore, descriptors),
                 _ => new Reply { Error = "the sentry has no program yet: send start or restore" },
             };
-            TrySend(reply with { Id = first.Id, PauseNanoseconds = _clock.Monotonic - began });
+            if (reply.Error is null && _begin is null)
+                _recorder.SetBegun();
+            _agent.Send(reply with { Id = first.Id, PauseNanoseconds = _clock.Monotonic - began });
             return reply.Error is null;
         }
         catch (Exception e) when (e is SentryException or Snapshot.State.InvalidImageException)
         {
-            TrySend(new Reply { Id = first.Id, Error = e.Message });
+            _agent.Send(new Reply { Id = first.Id, Error = e.Message });
             return false;
         }
     }
@@ -112,12 +141,14 @@ internal sealed class Sandbox : IDisposable
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
         ResourceBounds.Apply(_kernel, request.Limits);
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]), request.Volumes, request.Tmpfs);
+        WatchGofer(descriptors[0]);
         RootSetup.WriteFiles(_kernel, request.Files);
         LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
         UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
         UseStrace(request.Strace ? descriptors[4] : -1);
         UseCallSites();
         _kernel.Dispatcher.SaveAtCall = request.SaveAtCall;
+        _kernel.Dispatcher.CrashAtCall = request.CrashAtCall;
         _programs = new ProgramStarter(_kernel, _loop);
         return _programs.Start(request.Program, descriptors.AsSpan(1, 3), terminal);
     }
@@ -132,6 +163,7 @@ internal sealed class Sandbox : IDisposable
         var image = new MainImage(descriptors[2]);
         var donated = new DonatedStreams(_loop, request, descriptors.AsSpan(3, streams), descriptors.AsSpan(descriptors.Length - terminals));
         _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
+        WatchGofer(descriptors[0]);
         _programs = new ProgramStarter(_kernel, _loop);
         RootSetup.Adopt();
         RootSetup.WriteFiles(_kernel, request.Files);
@@ -167,6 +199,7 @@ internal sealed class Sandbox : IDisposable
         try
         {
             BeginRestored(request.Kept);
+            _recorder.SetBegun();
             return new Reply();
         }
         catch (SentryException e)
@@ -193,6 +226,10 @@ internal sealed class Sandbox : IDisposable
             _host.Log(lost);
     }
 
+    private void WatchGofer(int socket) => new MainStream(socket, _loop).Watch(this, PollEvents.None);
+
+    void IHostStreamWatcher.OnReady(PollEvents events) => _agent.Send(new HelperLost());
+
     private void UseStrace(int descriptor)
     {
         if (descriptor < 0)
@@ -212,12 +249,21 @@ internal sealed class Sandbox : IDisposable
 
     private void ServeControl() => Guarded(() =>
     {
-        while (_channel.ReceiveFrame(out int[] descriptors) is { } message)
+        while (_agent.Receive(out int[] descriptors, () => _platform.Post(OnAgentLost)) is { } message)
             _platform.Post(() => Serve(message, descriptors));
-
-        // The agent is gone: nobody could ever reach this sandbox again.
         _platform.Post(_platform.Quit);
     });
+
+    // A checkpoint that the agent had not finished has come to nothing: the guest goes on. A restore that was held is nobody's: whether its addresses
+    // are free was not known yet.
+    private void OnAgentLost()
+    {
+        _agentsLost++;
+        if (_begin is not null)
+            _platform.Quit();
+        else
+            GoOn();
+    }
 
     private void Serve(ControlMessage message, int[] descriptors)
     {
@@ -227,36 +273,49 @@ internal sealed class Sandbox : IDisposable
         switch (message)
         {
             case ExecRequest exec when descriptors.Length == (exec.Program.Terminal is { Attached: true } ? 4 : 3):
-                TrySend(_programs.Start(exec.Program, descriptors.AsSpan(0, 3), descriptors.AsSpan(3)) with { Id = exec.Id });
+                Reply started = _programs.Start(exec.Program, descriptors.AsSpan(0, 3), descriptors.AsSpan(3));
+                if (exec.Key is not null && started.Error is null)
+                    _keys[started.Pid] = exec.Key;
+                _agent.Send(started with { Id = exec.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case AttachTerminalRequest attach when descriptors.Length == 1:
-                TrySend(_programs.AttachTerminal(attach, descriptors[0]) with { Id = attach.Id });
+                _agent.Send(_programs.AttachTerminal(attach, descriptors[0]) with { Id = attach.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case ResizeRequest resize:
-                TrySend(_programs.Resize(resize) with { Id = resize.Id });
+                _agent.Send(_programs.Resize(resize) with { Id = resize.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case SignalRequest signal:
-                TrySend(Signal(signal) with { Id = signal.Id });
+                _agent.Send(Signal(signal) with { Id = signal.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case CheckpointRequest checkpoint when descriptors.Length == 2:
                 Checkpoint(checkpoint, descriptors[0], descriptors[1]);
                 break;
             case BeginRequest begin:
-                TrySend(Begin(begin) with { Id = begin.Id });
+                _agent.Send(Begin(begin) with { Id = begin.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case KeptFramesRequest kept:
-                TrySend(new Reply { Id = kept.Id, KeptFrames = KeptFrames() });
+                _agent.Send(new Reply { Id = kept.Id, KeptFrames = KeptFrames() });
+                break;
+            case AdoptRequest adopt:
+                _agent.Send(new Reply { Id = adopt.Id, Adoption = Describe() });
+                break;
+            case ConnectLinksRequest connect when descriptors.Length == connect.Links.Length:
+                _agent.Send(ConnectLinks(connect, descriptors) with { Id = connect.Id });
+                _kernel.Dispatcher.RunReady();
+                break;
+            case EndRequest:
+                _platform.Quit();
                 break;
             case InspectRequest inspect:
-                TrySend(new Reply { Id = inspect.Id, Inspection = Inspector.Inspect(_kernel) });
+                _agent.Send(new Reply { Id = inspect.Id, Inspection = Inspector.Inspect(_kernel) });
                 break;
             default:
-                TrySend(new Reply { Id = message.Id, Error = $"the sentry does not understand {message.GetType().Name} with {descriptors.Length} descriptors" });
+                _agent.Send(new Reply { Id = message.Id, Error = $"the sentry does not understand {message.GetType().Name} with {descriptors.Length} descriptors" });
                 break;
         }
     }
@@ -265,15 +324,7 @@ internal sealed class Sandbox : IDisposable
     {
         if (request.Signal == 0)
         {
-            // Go on: after a checkpoint that came to nothing, or past a save point.
-            if (_frozen)
-            {
-                _kernel.Network.Hold(false);
-                Freezer.ResumeAll(_kernel);
-            }
-
-            _frozen = false;
-            SavePoint.Skip(_kernel);
+            GoOn();
             return new Reply();
         }
 
@@ -292,11 +343,40 @@ internal sealed class Sandbox : IDisposable
         return new Reply();
     }
 
+    /// <summary>After a checkpoint that came to nothing, or past a save point.</summary>
+    private void GoOn()
+    {
+        _frozenBy?.GoOn();
+        _frozenBy = null;
+        SavePoint.Skip(_kernel);
+    }
+
+    private Adoption Describe() => new()
+    {
+        Version = ProtocolVersion,
+        Platform = _platform.Name,
+        Programs = [.. _kernel.Processes.Values.Where(g => g.Parent is null && g.Pid != 1 && g.WaitStatus is null).Select(g => new RunningProgram(g.Pid, _keys.GetValueOrDefault(g.Pid)))],
+        Ends = [.. _ends],
+    };
+
+    private Reply ConnectLinks(ConnectLinksRequest request, int[] descriptors)
+    {
+        try
+        {
+            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors, newIdentity: false);
+            return new Reply();
+        }
+        catch (SentryException e)
+        {
+            return new Reply { Error = e.Message };
+        }
+    }
+
     private void Checkpoint(CheckpointRequest request, int stateFile, int memoryFile)
     {
-        if (_frozen || _begin is not null)
+        if (_frozenBy is not null || _begin is not null)
         {
-            TrySend(new Reply { Id = request.Id, Error = "the sandbox is being checkpointed already; wait for that to end" });
+            _agent.Send(new Reply { Id = request.Id, Error = "the sandbox is being checkpointed already; wait for that to end" });
             return;
         }
 
@@ -304,34 +384,39 @@ internal sealed class Sandbox : IDisposable
         try
         {
             Reply reply = checkpoint.Take(request.LeaveRunning);
-            _frozen = !request.LeaveRunning;
-            TrySend(reply with { Id = request.Id });
+            _frozenBy = request.LeaveRunning ? null : checkpoint;
+            _agent.Send(reply with { Id = request.Id });
         }
         catch (IOException e)
         {
-            _kernel.Network.Hold(false);
-            Freezer.ResumeAll(_kernel);
-            TrySend(new Reply { Id = request.Id, Error = e.Message });
+            checkpoint.GoOn();
+            _agent.Send(new Reply { Id = request.Id, Error = e.Message });
             return;
         }
 
         // The guest runs on (or stands still); its frozen memory is written beside it.
-        new Thread(() => Guarded(() => TrySend(checkpoint.Dump()))) { IsBackground = true, Name = "dump" }.Start();
+        int agent = _agentsLost;
+        new Thread(() => Guarded(() =>
+        {
+            DumpFinished finished = checkpoint.Dump();
+            _platform.Post(() => Finish(checkpoint, finished, agent));
+        })) { IsBackground = true, Name = "dump" }.Start();
     }
 
-    private void TrySend(ControlMessage message)
+    /// <summary>A guest whose memory could not be written goes on; the agent that asked for it, if it is still there, is told.</summary>
+    private void Finish(Checkpointer checkpoint, DumpFinished finished, int agent)
     {
-        try
+        if (finished.Error is not null && _frozenBy == checkpoint)
         {
-            _channel.Send(message);
+            checkpoint.GoOn();
+            _frozenBy = null;
         }
-        catch (IOException)
-        {
-            // The agent is gone; the control thread sees the end of the channel and ends the sandbox.
-        }
+
+        if (agent == _agentsLost)
+            _agent.Send(finished);
     }
 
-    private static void Guarded(Action action)
+    private void Guarded(Action action)
     {
         try
         {
@@ -340,8 +425,8 @@ internal sealed class Sandbox : IDisposable
         catch (Exception e)
         {
             // A thread without which the sandbox would hang: end it with a report instead.
-            Console.Error.WriteLine($"sentry: {e}");
-            Environment.Exit(3);
+            CrashReport.Write(_kernel, e);
+            Environment.Exit(CrashReport.ExitCode);
         }
     }
 }

@@ -6,7 +6,7 @@ namespace Tests.Agent;
 /// <summary>An agent of its own over the stand-in sentry and gofer of the folder Fakes, with its client.</summary>
 public sealed class AgentFixture : IDisposable
 {
-    private readonly Process _agent;
+    private Process _agent;
 
     public AgentFixture()
     {
@@ -25,15 +25,7 @@ public sealed class AgentFixture : IDisposable
             ["SNAPSHOT_PROGRAMS"] = programs,
             ["SNAPSHOT_SAVE_THROUGH_STORE"] = "1",
         };
-        _agent = Start("restore-agent.dll", []);
-        string socket = AttachSocket;
-        Stopwatch waited = Stopwatch.StartNew();
-        while (!File.Exists(socket))
-        {
-            if (_agent.HasExited || waited.Elapsed > TimeSpan.FromMinutes(2))
-                throw new InvalidOperationException("the agent does not start: " + _agent.StandardError.ReadToEnd());
-            Thread.Sleep(20);
-        }
+        _agent = StartAgent();
     }
 
     public string Folder { get; }
@@ -61,12 +53,46 @@ public sealed class AgentFixture : IDisposable
         return (process.ExitCode, output, error.Result);
     }
 
-    public void Dispose()
+    /// <summary>The agent stands still: clients are let in by the host, but nobody reads what they say. It ends with <see cref="KillAndStartAnew"/>.</summary>
+    public void Stop()
+    {
+        using Process kill = Process.Start("kill", ["-STOP", $"{_agent.Id}"]);
+        kill.WaitForExit();
+    }
+
+    /// <summary>Ends the agent as a crash does, and starts the next one.</summary>
+    public void KillAndStartAnew()
     {
         _agent.Kill();
         _agent.WaitForExit();
         _agent.Dispose();
+        _agent = StartAgent();
+    }
+
+    public void Dispose()
+    {
+        // With the agent stopped by a request no sandbox is left behind.
+        Client("agent", "stop");
+        _agent.Kill();
+        _agent.WaitForExit();
+        _agent.Dispose();
         Directory.Delete(Folder, recursive: true);
+    }
+
+    private Process StartAgent()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(AttachSocket)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.Delete(AttachSocket);
+        Process agent = Start("restore-agent.dll", []);
+        Stopwatch waited = Stopwatch.StartNew();
+        while (!File.Exists(AttachSocket))
+        {
+            if (agent.HasExited || waited.Elapsed > TimeSpan.FromMinutes(2))
+                throw new InvalidOperationException("the agent does not start: " + agent.StandardError.ReadToEnd());
+            Thread.Sleep(20);
+        }
+
+        return agent;
     }
 
     private Process Start(string assembly, string[] arguments)

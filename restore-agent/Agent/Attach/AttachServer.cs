@@ -16,6 +16,7 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
 {
     private const int OwnerOnly = 0x180; // 0600
     private UnixChannel? _listener;
+    private int _followers;
 
     /// <summary>Listens; each connection has a thread, since its client may send signals at any time.</summary>
     public void Start()
@@ -26,6 +27,14 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             throw AgentException.Failed($"cannot listen at {folders.AttachSocket}: {listening.Error}");
         _listener = listening.Value;
         new Thread(() => Accept(listening.Value), 128 << 10) { IsBackground = true, Name = "attach" }.Start();
+    }
+
+    /// <summary>Waits, for a while, until the clients of programs that have ended have been told.</summary>
+    public async Task TellAsync(TimeSpan patience)
+    {
+        long end = Environment.TickCount64 + (long)patience.TotalMilliseconds;
+        while (Volatile.Read(ref _followers) > 0 && Environment.TickCount64 < end)
+            await Task.Delay(5).ConfigureAwait(false);
     }
 
     public void Dispose()
@@ -104,18 +113,38 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             }
         }
 
+        if (request is { Again: true, Key: { } before } && service.FindByKey(before) is { } done)
+        {
+            streams?.Dispose();
+            FollowAgain(client, done, (request.Run?.Detach ?? request.Restore?.Detach ?? request.Exec?.Detach) == true);
+            return;
+        }
+
+        string? key;
+        try
+        {
+            key = id ?? (request.Key is null ? null : service.CheckKey(request.Key));
+        }
+        catch
+        {
+            streams?.Dispose();
+            throw;
+        }
+
         if (request.Run is { } run)
-            Follow(client, service.RunAsync(run, streams, request.Window, id).GetAwaiter().GetResult(), run.Detach);
+            Follow(client, service.RunAsync(run, streams, request.Window, key).GetAwaiter().GetResult(), run.Detach);
         else if (request is { Restore: { } restore, Snapshot: { } snapshot })
-            Follow(client, Await(client, request, o => service.RestoreAsync(snapshot, restore, streams, request.Window, id, o)), restore.Detach);
+            Follow(client, Await(client, request, o => service.RestoreAsync(snapshot, restore, streams, request.Window, key, o)), restore.Detach);
         else if (request is { Exec: { } exec, Sandbox: { } name })
-            Follow(client, service.ExecAsync(name, exec, streams, request.Window).GetAwaiter().GetResult(), exec);
+            Follow(client, service.ExecAsync(name, exec, streams, request.Window, key).GetAwaiter().GetResult(), exec);
         else if (request is { Join: { } pid, Sandbox: { } joined })
             Join(client, service.Find(joined), pid, streams, request.Window);
+        else if (request.Follow is { } followed)
+            FollowAgain(client, service.FindByKey(followed) ?? throw AgentException.NotFound("what became of the program is not known: its sandbox was removed, or ended while there was no agent for long"), detached: false);
         else
         {
             streams?.Dispose();
-            throw AgentException.Invalid("an attach request names one of run, restore, exec, join or a token");
+            throw AgentException.Invalid("an attach request names one of run, restore, exec, join, follow or a token");
         }
     }
 
@@ -137,7 +166,7 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
 
     private static Streams? TakeStreams(int[] descriptors, AttachRequest request)
     {
-        int expected = (request.Join is null ? 3 : 0) + (request.StraceDescriptor ? 1 : 0) + (request.TerminalDescriptor ? 1 : 0);
+        int expected = (request.Join is null && request.Follow is null ? 3 : 0) + (request.StraceDescriptor ? 1 : 0) + (request.TerminalDescriptor ? 1 : 0);
         if (descriptors.Length == 0 && !request.StraceDescriptor)
             return null;
         if (descriptors.Length != expected)
@@ -148,16 +177,16 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             : new Streams(-1, -1, -1, -1, terminal);
     }
 
-    private static void Follow(FrameChannel client, (Sandbox Sandbox, Started Started) run, bool detached)
+    private void Follow(FrameChannel client, (Sandbox Sandbox, Started Started) run, bool detached)
     {
         Sandbox sandbox = run.Sandbox;
         if (detached)
             TrySend(client, new AttachReply { Started = run.Started });
         else
-            Follow(client, run.Started, sandbox.Exit, input => TakeAsync(sandbox, 1, input), sandbox.Detach, () => sandbox.Kill("its client has gone"));
+            Follow(client, run.Started, sandbox.Exit, input => TakeAsync(sandbox, 1, input), () => sandbox.Detach(1), () => sandbox.Kill("its client has gone"));
     }
 
-    private static void Follow(FrameChannel client, (Sandbox Sandbox, ExecutedProgram Program) run, ExecProgramRequest request)
+    private void Follow(FrameChannel client, (Sandbox Sandbox, ExecutedProgram Program) run, ExecProgramRequest request)
     {
         const int Kill = 9;
         (Sandbox sandbox, ExecutedProgram program) = run;
@@ -165,11 +194,30 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         if (request.Detach)
             TrySend(client, new AttachReply { Started = started });
         else
-            Follow(client, started, program.Exit, input => TakeAsync(sandbox, program.Pid, input), () => { }, () => Observe(sandbox.SignalAsync(program.Pid, Kill)));
+            Follow(client, started, program.Exit, input => TakeAsync(sandbox, program.Pid, input), () => sandbox.Detach(program.Pid), () => Observe(sandbox.SignalAsync(program.Pid, Kill)));
+    }
+
+    /// <summary>A client that an earlier agent had waits on, or is told what that one could not tell it any more.</summary>
+    private void FollowAgain(FrameChannel client, (Sandbox Sandbox, int Pid) found, bool detached)
+    {
+        const int Kill = 9;
+        (Sandbox sandbox, int pid) = found;
+        ExecutedProgram? program = pid == 1 ? null : sandbox.FindProgram(pid) ?? throw AgentException.NotFound($"process {pid} of {sandbox.Identity.Name} has gone");
+        sandbox.OnFollowed(pid);
+        Started started = new() { Id = sandbox.Identity.Id, Name = sandbox.Identity.Name, Pid = pid, Terminal = program?.HasTerminal ?? sandbox.Identity.Program.Terminal };
+        if (detached)
+        {
+            sandbox.Detach(pid);
+            TrySend(client, new AttachReply { Started = started });
+            return;
+        }
+
+        Action kill = pid == 1 ? () => sandbox.Kill("its client has gone") : () => Observe(sandbox.SignalAsync(pid, Kill));
+        Follow(client, started, program?.Exit ?? sandbox.Exit, input => TakeAsync(sandbox, pid, input), () => sandbox.Detach(pid), kill);
     }
 
     /// <summary>Joins a terminal with one more client, which is told of the program's end and may leave at any time.</summary>
-    private static void Join(FrameChannel client, Sandbox sandbox, int pid, Streams? streams, WindowSize? window)
+    private void Join(FrameChannel client, Sandbox sandbox, int pid, Streams? streams, WindowSize? window)
     {
         using (streams)
         {
@@ -194,13 +242,15 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
 
     /// <summary>Passes on what comes until the client closes: after it has been told of the end, or before, which kills the program unless the
     /// client has said that it leaves.</summary>
-    private static void Follow(FrameChannel client, Started started, Task<ExitReport> exit, Func<AttachInput, Task> take, Action detach, Action kill)
+    private void Follow(FrameChannel client, Started started, Task<ExitReport> exit, Func<AttachInput, Task> take, Action detach, Action kill)
     {
         TrySend(client, new AttachReply { Started = started });
+        Interlocked.Increment(ref _followers);
         _ = exit.ContinueWith(
             ended =>
             {
                 TrySend(client, new AttachReply { Exit = ended.Result });
+                Interlocked.Decrement(ref _followers);
                 client.Shutdown();
             },
             CancellationToken.None,

@@ -30,11 +30,11 @@ public static class Endpoints
             DefaultStore = stores.Default,
         }).WithSummary("Which agent this is");
         app.MapGet("/v1/doctor", (AgentFolders folders) => Doctor.Examine(folders)).WithSummary("What this host offers");
-        app.MapPost("/v1/stop", (IHostApplicationLifetime lifetime) =>
+        app.MapPost("/v1/stop", (bool? keep, Shutdown shutdown) =>
         {
-            lifetime.StopApplication();
+            shutdown.Begin(keep ?? false);
             return Results.Accepted();
-        }).WithSummary("Ends the agent and with it all sandboxes");
+        }).WithSummary("Ends the agent, and with it all sandboxes unless they are to be kept for the next one");
     }
 
     private static void MapSandboxes(RouteGroupBuilder group)
@@ -78,6 +78,7 @@ public static class Endpoints
                 Summary = SandboxTable.Summarize(sandbox),
                 Processes = [.. inspection.Processes.Select(ToDetails)],
                 UnimplementedCalls = inspection.UnimplementedCalls,
+                CrashReport = sandbox.CrashLog is { } log ? LogFiles.ReadEnd(log) : null,
                 SystemCalls = inspection.SystemCalls,
                 SentryThreads = inspection.SentryThreads,
                 Network = sandbox.Network.Describe(inspection.Sockets, inspection.SocketCount),

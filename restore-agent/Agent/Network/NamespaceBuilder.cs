@@ -7,10 +7,14 @@ namespace RestoreAgent.Agent.Network;
 internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IReadOnlyList<string> names, AgentFolders folders, NamespaceLeases leases, ILogger logger)
 {
     private const string LinkName = "eth0", UsualAddress = "10.0.2.15/24", NamespacePrefix = "snapshot-";
+
+    /// <summary>An earlier agent has built it: namespace and device are there.</summary>
+    public bool Adopts { get; init; }
+
     public SandboxNetwork Build()
     {
         bool own = plan.Options.Namespace == NetworkNamespace.New;
-        NetworkNamespace place = own ? MakeNamespace() : NetworkNamespace.Open(plan.Options.Namespace!);
+        NetworkNamespace place = own && Adopts ? NetworkNamespace.OpenNamed(NameOf(sandboxId)) : own ? MakeNamespace() : NetworkNamespace.Open(plan.Options.Namespace!);
         NetworkLoop? loop = null;
         FrameCapture? capture = null;
         SandboxNetwork? network = null;
@@ -21,7 +25,7 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
             LinkSettings settings = MakeSettings(own);
             string lineage = NetworkService.LineageOf(plan);
             lease = leases.Claim(place, lineage, NetworkService.GenerationOf(plan), names[0], settings.Addresses);
-            Task unused = own ? Task.CompletedTask : LinkProbe.StartAsync(place, plan.Saved is null || plan.IsHandedOver ? null : plan.Options.Bridge, settings.Addresses);
+            Task unused = own || Adopts ? Task.CompletedTask : LinkProbe.StartAsync(place, plan.Saved is null || plan.IsHandedOver ? null : plan.Options.Bridge, settings.Addresses);
             InterfaceCidr[] hostSide = plan.Options.Bridge is null ? [.. settings.Gateways.Select(g => new InterfaceCidr(g, PrefixFor(settings, g)))] : [];
             HostDeviceOptions device = new(HostDevice.NameFor(sandboxId, 0), settings.Mac, hostSide, plan.Options.Bridge, settings.Mtu);
             capture = plan.Options.Capture is { } path ? new FrameCapture(path) : null;
@@ -31,7 +35,8 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
             link = new DeviceLink(settings, place, device, plan.Options.Link == NetworkPlan.Veth,
                 made => capturing is null ? null : serving!.Invoke(() => new DeviceCapture(serving, place, made.Name, capturing, LinkName)),
                 ended => serving!.Invoke(ended.Close),
-                lease);
+                lease,
+                isMade: Adopts);
             network = new SandboxNetwork(plan, lineage, NetworkService.GenerationOf(plan), [link])
             {
                 Files = SeedFiles.ForNamespace(names, link, plan.NameServers, place.Name),
@@ -69,13 +74,16 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
         }
     }
 
-    /// <summary>The namespaces of an agent that was killed before it could remove them; they are forgotten by this.</summary>
-    public static IReadOnlyList<string> TakeLeftOvers(AgentFolders folders)
+    /// <summary>The namespaces of an agent that was killed before it could remove them, but for these sandboxes; they are forgotten by this.</summary>
+    public static IReadOnlyList<string> TakeLeftOvers(AgentFolders folders, IReadOnlyList<string> sandboxIds)
     {
+        HashSet<string> kept = [.. sandboxIds.Select(NameOf)];
         List<string> found = [];
         foreach (string file in Directory.EnumerateFiles(folders.Networks))
         {
             string name = Path.GetFileName(file);
+            if (kept.Contains(name))
+                continue;
             if (name.StartsWith(NamespacePrefix, StringComparison.Ordinal))
                 found.Add(name);
             File.Delete(file);
@@ -86,7 +94,7 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
 
     private NetworkNamespace MakeNamespace()
     {
-        string name = NamespacePrefix + sandboxId[..12];
+        string name = NameOf(sandboxId);
         File.WriteAllBytes(Path.Combine(folders.Networks, name), []);
         try
         {
@@ -101,6 +109,8 @@ internal sealed class NamespaceBuilder(NetworkPlan plan, string sandboxId, IRead
             throw;
         }
     }
+
+    private static string NameOf(string sandboxId) => NamespacePrefix + sandboxId[..12];
 
     private void Forget(string name) => File.Delete(Path.Combine(folders.Networks, name));
 

@@ -64,6 +64,13 @@ public sealed class NetworkNamespace : IDisposable
         return new NetworkNamespace(name, descriptor, path);
     }
 
+    /// <summary>One that <see cref="CreateNamed"/> of an earlier agent has made.</summary>
+    public static NetworkNamespace OpenNamed(string name)
+    {
+        using NetworkNamespace opened = Open(name);
+        return new NetworkNamespace(name, Interlocked.Exchange(ref opened._descriptor, -1), Path.Combine(NamedFolder, name));
+    }
+
     /// <summary>Makes a namespace without a name, in which nothing but a link's end is kept.</summary>
     public static NetworkNamespace CreateHidden() => new("hidden", OnNewThread(() =>
     {

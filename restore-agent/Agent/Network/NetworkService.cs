@@ -34,10 +34,28 @@ public sealed class NetworkService(AgentFolders folders, ILogger<NetworkService>
         }
     }
 
-    /// <summary>Removes what an agent that was killed has left on the host.</summary>
-    public void RemoveLeftOvers()
+    /// <summary>The network of a sandbox that an earlier agent started. What cannot be had again, the sandbox goes on without.</summary>
+    public SandboxNetwork Adopt(SavedNetwork? saved, string sandboxId, IReadOnlyList<string> names)
     {
-        foreach (string name in NamespaceBuilder.TakeLeftOvers(folders))
+        // The same life goes on: what is made again counts as no new generation.
+        NetworkPlan plan = NetworkPlan.Make(null, saved is null ? null : saved with { Generation = saved.Generation - 1 });
+        try
+        {
+            return plan is { Mode: NetworkPlan.Sandbox, UsesNamespace: true }
+                ? new NamespaceBuilder(plan, sandboxId, names, folders, _leases, logger) { Adopts = true }.Build()
+                : Create(plan, sandboxId, names);
+        }
+        catch (AgentException e)
+        {
+            logger.LogWarning("the sandbox {Sandbox} goes on without the agent's side of its network: {Reason}", names[0], e.Message);
+            return new SandboxNetwork(plan, LineageOf(plan), GenerationOf(plan), []);
+        }
+    }
+
+    /// <summary>Removes what an agent that was killed has left on the host, but for these sandboxes.</summary>
+    public void RemoveLeftOvers(IReadOnlyList<string> sandboxIds)
+    {
+        foreach (string name in NamespaceBuilder.TakeLeftOvers(folders, sandboxIds))
             NetworkNamespace.RemoveLeftOver(name);
     }
 

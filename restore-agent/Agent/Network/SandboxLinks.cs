@@ -113,11 +113,13 @@ public sealed class DeviceLink : SandboxLink
     private DeviceCapture? _capturing;
 
     /// <summary>Makes the device, so that what is wrong is told before anything is started.</summary>
-    internal DeviceLink(LinkSettings settings, NetworkNamespace place, HostDeviceOptions options, bool veth, Func<HostDevice, DeviceCapture?> capture, Action<DeviceCapture> endCapture, NamespaceLease lease)
+    /// <param name="isMade">A sentry has it already.</param>
+    internal DeviceLink(LinkSettings settings, NetworkNamespace place, HostDeviceOptions options, bool veth, Func<HostDevice, DeviceCapture?> capture, Action<DeviceCapture> endCapture, NamespaceLease lease, bool isMade)
         : base(settings)
     {
         (_place, _options, _veth, _capture, _endCapture, _lease) = (place, options, veth, capture, endCapture, lease);
-        Make();
+        if (!isMade)
+            Make();
     }
 
     public override string Kind => _veth ? NetworkPlan.Veth : NetworkPlan.Tap;

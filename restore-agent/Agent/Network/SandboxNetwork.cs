@@ -88,6 +88,17 @@ public sealed class SandboxNetwork(NetworkPlan plan, string lineage, int generat
     /// <summary>What came for the saved sandbox after its state was written; nothing for one with a new identity.</summary>
     public KeptFrame[] Kept => [.. (plan.Saved?.Links ?? []).SelectMany(l => (l.Kept ?? []).Select(f => new KeptFrame(l.Name, f)))];
 
+    /// <summary>New descriptors for the links of a running sentry whose agent has gone; null when those it has still work.</summary>
+    public ConnectedNetwork? Reconnect()
+    {
+        if (links.Count == 0 || links.Any(l => l is not SwitchLink))
+            return null;
+        List<int> descriptors = [];
+        foreach (SandboxLink link in links)
+            descriptors.Add(link.Connect());
+        return new ConnectedNetwork([.. links.Select(l => l.ToMessage(true))], [.. descriptors], false);
+    }
+
     public void Hold()
     {
         foreach (SandboxLink link in links)

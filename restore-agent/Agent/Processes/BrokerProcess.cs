@@ -35,7 +35,6 @@ public sealed class BrokerProcess : IDisposable
                 Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor],
                 Namespaces = Isolation.Broker,
                 NewSession = true,
-                DieWithParent = true,
                 WorkingDirectory = "/",
             });
             return pair.Value.First.Detach();

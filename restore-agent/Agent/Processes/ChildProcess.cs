@@ -3,16 +3,18 @@ using Sentry.Host;
 
 namespace RestoreAgent.Agent.Processes;
 
-/// <summary>A child of the agent, held by its pidfd so that a reused process id is never signalled.</summary>
+/// <summary>A process that this agent or one before it has started, held by its pidfd so that a reused process id is never signalled.</summary>
 public sealed class ChildProcess : IDisposable
 {
     private const int KillSignal = 9;
+    private const int UnknownCode = -1;
 
     private readonly Lock _lock = new();
+    private readonly bool _isChild;
     private int _pidFd;
     private ExitStatus? _status;
 
-    private ChildProcess(SpawnedProcess spawned) => (ProcessId, _pidFd) = (spawned.ProcessId, spawned.PidFd);
+    private ChildProcess(int processId, int pidFd, bool isChild) => (ProcessId, _pidFd, _isChild) = (processId, pidFd, isChild);
 
     public int ProcessId { get; }
 
@@ -22,7 +24,7 @@ public sealed class ChildProcess : IDisposable
     {
         Result<SpawnedProcess> spawned = ProcessSpawner.Spawn(options);
         if (spawned.IsOk)
-            return new ChildProcess(spawned.Value);
+            return new ChildProcess(spawned.Value.ProcessId, spawned.Value.PidFd, isChild: true);
         string what = Path.GetFileName(options.Path);
         throw AgentException.Failed(spawned.Error switch
         {
@@ -32,6 +34,25 @@ public sealed class ChildProcess : IDisposable
             _ => $"cannot start {what}: {spawned.Error}",
         });
     }
+
+    /// <summary>A process that an earlier agent started; null when it has gone.</summary>
+    public static ChildProcess? Find(ProcessIdentity? identity)
+    {
+        if (identity is null || HostProcess.OpenPidFd(identity.ProcessId) is not { IsOk: true } opened)
+            return null;
+
+        // Compared after it is held: from here on the id stays this process's.
+        if (ProcessIdentity.Of(identity.ProcessId) == identity)
+            return new ChildProcess(identity.ProcessId, opened.Value, isChild: false);
+        HostFile.Close(opened.Value);
+        return null;
+    }
+
+    /// <summary>For a record; null when it has ended.</summary>
+    public ProcessIdentity? Identity => ProcessIdentity.Of(ProcessId);
+
+    /// <summary>Whether how it ended cannot be told.</summary>
+    public static bool IsUnknown(ExitStatus status) => !status.Signaled && status.Code == UnknownCode;
 
     /// <summary>Waits until it has ended, and reaps it; null when it still runs after the time.</summary>
     public ExitStatus? WaitForExit(int milliseconds)
@@ -50,8 +71,12 @@ public sealed class ChildProcess : IDisposable
 
         lock (_lock)
         {
-            if (_status is null && _pidFd >= 0 && HostProcess.Wait(_pidFd, noHang: true) is { IsOk: true } status)
+            if (_status is not null || _pidFd < 0)
+                return _status;
+            if (_isChild && HostProcess.Wait(_pidFd, noHang: true) is { IsOk: true } status)
                 _status = status.Value;
+            else if (!_isChild && (poll[0].Ready & PollDescriptor.In) != 0)
+                _status = StatusOfOther();
             return _status;
         }
     }
@@ -73,6 +98,13 @@ public sealed class ChildProcess : IDisposable
         Kill();
         return WaitForExit(5000);
     }
+
+    private ExitStatus StatusOfOther() => HostProcess.GetExitStatus(_pidFd) switch
+    {
+        null => new ExitStatus(ProcessId, false, UnknownCode),
+        { } status when (status & 0x7f) != 0 => new ExitStatus(ProcessId, true, status & 0x7f),
+        { } status => new ExitStatus(ProcessId, false, (status >> 8) & 0xff),
+    };
 
     public void Dispose()
     {

@@ -4,18 +4,32 @@ using Sentry.Host;
 
 namespace RestoreAgent.Agent.Processes;
 
-/// <summary>The process that serves a sandbox's root file system to its sentry. It ends when the sentry's end of the socket closes.</summary>
+/// <summary>The process that serves a sandbox's root file system to its sentry. It ends when the sentry's end of the socket closes, whatever becomes of the agent.</summary>
 public sealed class GoferProcess : IDisposable
 {
     private const int ExitGrace = 1000;
 
     private readonly ChildProcess _process;
-    private readonly UnixChannel _sentryEnd;
+    private readonly UnixChannel? _sentryEnd;
 
-    private GoferProcess(ChildProcess process, UnixChannel sentryEnd) => (_process, _sentryEnd) = (process, sentryEnd);
+    private GoferProcess(ChildProcess process, UnixChannel? sentryEnd) => (_process, _sentryEnd) = (process, sentryEnd);
 
     /// <summary>The socket to hand to the sentry.</summary>
-    public int SentryDescriptor => _sentryEnd.Descriptor;
+    public int SentryDescriptor => _sentryEnd?.Descriptor ?? -1;
+
+    public ProcessIdentity? Identity => _process.Identity;
+
+    /// <summary>One that an earlier agent started; null when it has gone.</summary>
+    public static GoferProcess? Find(ProcessIdentity? identity) => ChildProcess.Find(identity) is { } process ? new GoferProcess(process, null) : null;
+
+    /// <summary>How it ended, in one line, once its end has been noticed.</summary>
+    public string DescribeEnd() => _process.WaitForExit(ExitGrace) switch
+    {
+        null => "the gofer has closed its socket",
+        { } status when ChildProcess.IsUnknown(status) => "the gofer has died",
+        { Signaled: true } status => $"the gofer was killed by signal {status.Code}",
+        { } status => $"the gofer ended with status {status.Code}",
+    };
 
     public static GoferProcess Start(AgentFolders folders, string rootFolder, IEnumerable<VolumeOptions> volumes)
     {
@@ -38,7 +52,6 @@ public sealed class GoferProcess : IDisposable
                 Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor],
                 Namespaces = Isolation.Gofer,
                 NewSession = true,
-                DieWithParent = true,
                 WorkingDirectory = "/",
             });
             return new GoferProcess(process, pair.Value.First);
@@ -51,12 +64,12 @@ public sealed class GoferProcess : IDisposable
     }
 
     /// <summary>Closes the agent's copy of the sentry's end, once the sentry has it.</summary>
-    public void HandedOver() => _sentryEnd.Dispose();
+    public void HandedOver() => _sentryEnd?.Dispose();
 
     /// <summary>Waits for the process to end, killing it when it does not.</summary>
     public void Dispose()
     {
-        _sentryEnd.Dispose();
+        _sentryEnd?.Dispose();
         _process.End(ExitGrace);
         _process.Dispose();
     }

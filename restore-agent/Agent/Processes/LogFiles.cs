@@ -7,6 +7,23 @@ public static class LogFiles
 {
     private const int Tail = 4096, LongestLine = 300;
 
+    /// <summary>The end of a log; null when there is none.</summary>
+    public static string? ReadEnd(string path)
+    {
+        const int most = 16384;
+        try
+        {
+            using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            file.Seek(-Math.Min(file.Length, most), SeekOrigin.End);
+            byte[] bytes = new byte[most];
+            return Encoding.UTF8.GetString(bytes, 0, file.ReadAtLeast(bytes, most, throwOnEndOfStream: false));
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>The last line that says something, shortened; null when there is none.</summary>
     public static string? LastLine(string path)
     {

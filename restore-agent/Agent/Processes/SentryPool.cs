@@ -22,16 +22,15 @@ public sealed class SentryPool : IAsyncDisposable
     private readonly Channel<SentryProcess> _waiting = Channel.CreateUnbounded<SentryProcess>();
     private readonly SemaphoreSlim _taken = new(0);
     private readonly CancellationTokenSource _stop = new();
-    private readonly Task _keeper;
+    private Task _keeper = Task.CompletedTask;
 
-    public SentryPool(AgentFolders folders, ILogger<SentryPool> logger, int size = 2)
-    {
-        (_folders, _logger, _size) = (folders, logger, size);
-        _keeper = Task.Run(KeepFilledAsync);
-    }
+    public SentryPool(AgentFolders folders, ILogger<SentryPool> logger, int size = 2) => (_folders, _logger, _size) = (folders, logger, size);
 
     /// <summary>How many wait.</summary>
     public int Count => _waiting.Reader.Count;
+
+    /// <summary>Fills the pool and keeps it filled. Not before what an earlier agent left is cleared away: that would take the files of these sentries along.</summary>
+    public void Begin() => _keeper = Task.Run(KeepFilledAsync);
 
     /// <summary>A sentry that waits for start or restore; the caller owns it.</summary>
     public async Task<SentryProcess> TakeAsync(string? platform)
@@ -53,8 +52,15 @@ public sealed class SentryPool : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await _keeper.ConfigureAwait(false);
+        List<Task> ends = [];
         while (_waiting.Reader.TryRead(out SentryProcess? sentry))
+        {
             sentry.Dispose();
+            ends.Add(sentry.Ended);
+        }
+
+        // Their files go when they have ended.
+        await Task.WhenAll(ends).ConfigureAwait(false);
         _stop.Dispose();
         _taken.Dispose();
     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using RestoreAgent.Agent.Sandboxes;
 using Sentry.Abi;
 using Sentry.Control;
 using Sentry.Host;
@@ -7,7 +8,7 @@ namespace RestoreAgent.Agent.Processes;
 
 /// <summary>
 /// A sentry and its control channel: matches replies to requests, hands events on in order, and notices the sentry's death by the channel's
-/// end and the pidfd. A thread of its own receives.
+/// end and the pidfd. A thread of its own receives. A sentry with a sandbox outlives its agent and waits for the next one at a socket.
 /// </summary>
 public sealed class SentryProcess : IDisposable
 {
@@ -15,7 +16,7 @@ public sealed class SentryProcess : IDisposable
 
     private readonly ControlChannel _channel;
     private readonly ChildProcess _process;
-    private readonly string _log;
+    private readonly SentryFiles _files;
     private readonly ConcurrentDictionary<long, TaskCompletionSource<Reply>> _requests = new();
     private readonly TaskCompletionSource<SentryReady> _ready = New<SentryReady>();
     private readonly TaskCompletionSource<string> _ended = New<string>();
@@ -25,9 +26,9 @@ public sealed class SentryProcess : IDisposable
     private long _lastId;
     private bool _closing;
 
-    private SentryProcess(ControlChannel channel, ChildProcess process, string platform, string log)
+    private SentryProcess(ControlChannel channel, ChildProcess process, string platform, SentryFiles files)
     {
-        (_channel, _process, Platform, _log) = (channel, process, platform, log);
+        (_channel, _process, Platform, _files) = (channel, process, platform, files);
         Thread thread = new(Receive, 256 << 10) { IsBackground = true, Name = $"sentry {process.ProcessId}" };
         thread.Start();
     }
@@ -35,6 +36,17 @@ public sealed class SentryProcess : IDisposable
     public string Platform { get; }
 
     public int ProcessId => _process.ProcessId;
+
+    /// <summary>By which a later agent finds it.</summary>
+    public string Id => _files.Id;
+
+    public ProcessIdentity? Identity => _process.Identity;
+
+    /// <summary>Once it has ended: how its first program had ended, as wait4(2) reports it; null when that had not.</summary>
+    public int? ProgramEnd { get; private set; }
+
+    /// <summary>Once it has ended: its log, when it has failed and said something.</summary>
+    public string? CrashLog { get; private set; }
 
     /// <summary>Completes when the sentry waits for start or restore.</summary>
     public Task<SentryReady> Ready => _ready.Task;
@@ -48,30 +60,51 @@ public sealed class SentryProcess : IDisposable
         Result<(UnixChannel First, UnixChannel Second)> pair = UnixChannel.CreatePair();
         if (pair.IsError)
             throw AgentException.Failed($"cannot make a socket pair: {pair.Error}");
-        string log = Path.Combine(folders.Logs, $"sentry-{Guid.NewGuid():N}.log");
+        SentryFiles files = SentryFiles.Create(folders);
         using UnixChannel theirs = pair.Value.Second;
         try
         {
-            using Streams streams = Streams.Null(log);
+            using UnixChannel listener = files.Listen();
+            using OpenDescriptor record = files.CreateRecord();
+            using Streams streams = Streams.Null(files.Log);
             ChildProcess process = ChildProcess.Spawn(new SpawnOptions
             {
                 Path = HostPath.FromText(folders.Sentry),
-                Arguments = ["sentry", "--control-fd", "3", "--platform", platform],
+                Arguments = ["sentry", "--control-fd", "3", "--adopt-fd", "4", "--record-fd", "5", "--platform", platform],
                 Environment = ProcessEnvironment.ForPrograms,
-                Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor],
+                Descriptors = [streams.Input, streams.Output, streams.Error, theirs.Descriptor, listener.Descriptor, record.Value],
                 Namespaces = Isolation.Sentry,
                 NewSession = true,
-                DieWithParent = true,
                 WorkingDirectory = "/",
             });
-            return new SentryProcess(new ControlChannel(pair.Value.First), process, platform, log);
+            return new SentryProcess(new ControlChannel(pair.Value.First), process, platform, files);
         }
         catch
         {
             pair.Value.First.Dispose();
-            File.Delete(log);
+            files.Delete(keepLog: false);
             throw;
         }
+    }
+
+    /// <summary>Takes over a sentry whose agent has gone; null when it has ended meanwhile.</summary>
+    /// <exception cref="AgentException">It is there, but cannot be reached.</exception>
+    public static SentryProcess? Adopt(AgentFolders folders, string id, ProcessIdentity? identity, string platform)
+    {
+        SentryFiles files = SentryFiles.Of(folders, id);
+        if (ChildProcess.Find(identity) is not { } process)
+            return null;
+        Result<UnixChannel> connected = UnixChannel.Connect(HostPath.FromText(files.Socket));
+        if (connected.IsOk)
+        {
+            SentryProcess sentry = new(new ControlChannel(connected.Value), process, platform, files);
+            sentry._ready.TrySetResult(new SentryReady { Platform = platform });
+            return sentry;
+        }
+
+        bool ended = process.WaitForExit(0) is not null;
+        process.Dispose();
+        return ended ? null : throw AgentException.Failed($"the sentry {identity!.ProcessId} does not listen at {files.Socket}: {connected.Error}");
     }
 
     /// <summary>Sets who gets the events from now on, on the receiving thread: the handler must not wait for this sentry.</summary>
@@ -118,10 +151,20 @@ public sealed class SentryProcess : IDisposable
         }
     }
 
-    /// <summary>Lets the sentry end: it does when its channel closes, and is killed when it takes too long.</summary>
+    /// <summary>Lets the sentry end; it is killed when that takes too long.</summary>
     public void Close()
     {
-        Volatile.Write(ref _closing, true);
+        if (Interlocked.Exchange(ref _closing, true))
+            return;
+        try
+        {
+            _channel.Send(new EndRequest());
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // it has ended already
+        }
+
         _channel.Shutdown();
     }
 
@@ -157,18 +200,14 @@ public sealed class SentryProcess : IDisposable
         // A sentry whose channel is closed has nothing left to do; its descriptors go when it ends.
         _channel.Shutdown();
         ExitStatus? status = _process.End(ExitGrace);
-        string reason = Describe(status, broken);
+        bool ordered = Volatile.Read(ref _closing);
+        bool failed = !ordered && status is not { Signaled: false, Code: 0 };
+        ProgramEnd = _files.ReadEnd();
+        CrashLog = failed && LogFiles.LastLine(_files.Log) is not null ? _files.Log : null;
+        string reason = Describe(status, broken, ordered);
         _channel.Dispose();
         _process.Dispose();
-        try
-        {
-            if (new FileInfo(_log) is { Exists: true, Length: 0 } || (Volatile.Read(ref _closing) && status is { Code: 0 }))
-                File.Delete(_log);
-        }
-        catch (IOException)
-        {
-            // a log that cannot be removed does no harm
-        }
+        _files.Delete(keepLog: failed);
 
         _ready.TrySetException(AgentException.Failed(reason));
         _ = _ready.Task.Exception;
@@ -201,17 +240,20 @@ public sealed class SentryProcess : IDisposable
         }
     }
 
-    private string Describe(ExitStatus? status, string? broken)
+    private string Describe(ExitStatus? status, string? broken, bool ordered)
     {
         string what = status switch
         {
             null => "the sentry cannot be ended",
+            { } s when ChildProcess.IsUnknown(s) => "the sentry has died",
             { Signaled: true } s when broken is null => $"sentry killed by signal {s.Code}",
             { Signaled: true } => $"sentry killed: {broken}",
             { Code: 0 } => "the sandbox has ended",
             { } s => $"sentry ended with status {s.Code}",
         };
-        string? last = LogFiles.LastLine(_log);
-        return last is null ? what : $"{what}: {last}";
+        string? last = LogFiles.LastLine(_files.Log);
+        if (last is not null)
+            return $"{what}: {last}";
+        return ordered || _files.DescribeCall() is not { } call ? what : $"{what} serving {call}";
     }
 }

@@ -76,3 +76,19 @@ public sealed class OpenFiles : IDisposable
         return opened.IsOk ? opened.Value : throw AgentException.Failed($"cannot open {path}: {opened.Error}");
     }
 }
+
+/// <summary>A descriptor of a file, which goes with this object.</summary>
+public sealed class OpenDescriptor : IDisposable
+{
+    private OpenDescriptor(int value) => Value = value;
+
+    public int Value { get; }
+
+    public static OpenDescriptor Open(string path, int flags, int mode)
+    {
+        Result<int> opened = HostFile.Open(HostPath.FromText(path), flags | HostFile.OCloexec, mode);
+        return opened.IsOk ? new OpenDescriptor(opened.Value) : throw AgentException.Failed($"cannot open {path}: {opened.Error}");
+    }
+
+    public void Dispose() => HostFile.Close(Value);
+}

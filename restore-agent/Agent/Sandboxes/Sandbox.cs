@@ -5,43 +5,6 @@ using Sentry.Control;
 
 namespace RestoreAgent.Agent.Sandboxes;
 
-/// <summary>What a sandbox is, apart from what it does.</summary>
-public sealed record SandboxIdentity
-{
-    public required string Id { get; init; }
-
-    public required string Name { get; init; }
-
-    public required string RootFolder { get; init; }
-
-    /// <summary>The first program, as the user gave it.</summary>
-    public required ProgramOptions Program { get; init; }
-
-    public required string HostName { get; init; }
-
-    /// <summary>In the order in which the gofer has them.</summary>
-    public VolumeOptions[] Volumes { get; init; } = [];
-
-    /// <summary>What was asked for; a restored sandbox has the rest from its snapshot.</summary>
-    public LimitsSpec? Limits { get; init; }
-
-    /// <summary>What a new sandbox begins with; a restored one has its own.</summary>
-    public TmpfsSpec[] Tmpfs { get; init; } = [];
-
-    public string? RestoredFrom { get; init; }
-
-    /// <summary>Its output goes to <see cref="Log"/> and it stays listed when it has ended.</summary>
-    public bool Detached { get; init; }
-
-    public string? Log { get; init; }
-
-    public bool Strace { get; init; }
-
-    public int SaveAtCall { get; init; } = -1;
-
-    public DateTimeOffset Created { get; init; }
-}
-
 /// <summary>What a sentry has written of its sandbox.</summary>
 /// <param name="Reply">Pause and base files.</param>
 /// <param name="DataRanges">Where the memory file has data.</param>
@@ -51,22 +14,26 @@ public sealed record Dump(Reply Reply, long[] DataRanges);
 /// A sandbox: the sentry and gofer it has at present, the streams of its programs, and its end. The sentry changes when it is restored in
 /// place. Starting, executing, signalling and checkpointing exclude each other by <see cref="Gate"/>.
 /// </summary>
-public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNetwork network)
+public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNetwork network, bool isDetached)
 {
-    private const int Killed = 128 + 9, SandboxFailed = 125;
+    /// <summary>The exit code when the sandbox, not its program, failed.</summary>
+    public const int SandboxFailed = 125;
+
+    private const int Killed = 128 + 9, Protocol = 1;
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30), DumpTimeout = TimeSpan.FromMinutes(10);
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<int, ExecutedProgram> _programs = [];
-    private readonly Dictionary<int, int> _earlyExits = [];
+    private readonly ExecutedPrograms _programs = new();
     private readonly TaskCompletionSource<ExitReport> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private SentryProcess? _sentry;
     private GoferProcess? _gofer;
     private TaskCompletionSource<long[]>? _dump;
     private bool _stopping;
     private int? _exitWhileStopping;
     private volatile bool _programEnded;
-    private volatile bool _detached = identity.Detached;
+    private volatile bool _detached = isDetached;
+    private volatile bool _isFollowed;
 
     public SandboxIdentity Identity { get; } = identity;
 
@@ -80,8 +47,20 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     /// <summary>Completes when the first program and with it the sandbox has ended.</summary>
     public Task<ExitReport> Exit => _exit.Task;
 
+    /// <summary>Completes some time after <see cref="Exit"/>, when no process and no file of its sentry and gofer is left.</summary>
+    public Task Released => _released.Task;
+
     /// <summary>Raised on the test aid's save point; the guest waits meanwhile.</summary>
     public Action<Sandbox>? OnSavePoint { get; init; }
+
+    /// <summary>Told whenever what a later agent must know has changed.</summary>
+    public Action<Sandbox>? OnChanged { get; init; }
+
+    /// <summary>The log of the sentry that failed.</summary>
+    public string? CrashLog { get; set; }
+
+    /// <summary>By which a later agent finds the sentry.</summary>
+    public string? SentryId => _sentry?.Id;
 
     public string State => _exit.Task.IsCompleted ? "exited" : _sentry is null ? "starting" : "running";
 
@@ -102,6 +81,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             HostName = Identity.HostName,
             Strace = Identity.Strace,
             SaveAtCall = Identity.SaveAtCall,
+            CrashAtCall = Identity.CrashAtCall,
             Links = connected.Links,
             HostNetwork = connected.HasBroker,
             Files = network.Files,
@@ -118,18 +98,16 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     /// <param name="handOver">Ends the saved sandbox, which stands still, as the last thing before this one goes on; gives what came for it meanwhile.</param>
     public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace, Func<Task<KeptFrame[]>>? handOver = null)
     {
-        KeyValuePair<int, ExecutedProgram>[] programs;
-        lock (_lock)
-            programs = [.. _programs.OrderBy(p => p.Key)];
+        ExecutedProgram[] programs = _programs.Running();
         Adopt(sentry, gofer);
         using ConnectedNetwork connected = network.Connect(restored: true);
-        List<(TerminalSpec Terminal, Streams Streams)> terminals = [.. programs.Where(p => p.Value.HasTerminal).Select(p => (p.Value.Streams.ForTerminal(p.Key, null), p.Value.Streams))];
+        List<(TerminalSpec Terminal, Streams Streams)> terminals = [.. programs.Where(p => p.HasTerminal).Select(p => (p.Streams.ForTerminal(p.Pid, null), p.Streams))];
         if (Identity.Program.Terminal)
             terminals.Insert(0, (streams.ForTerminal(1, window), streams));
         bool changes = !inPlace && (network.IsNewIdentity || network.ChangesFiles);
         RestoreRequest request = new()
         {
-            ExecStreams = [.. programs.Select(p => p.Key)],
+            ExecStreams = [.. programs.Select(p => p.Pid)],
             Limits = Identity.Limits,
             Terminals = [.. terminals.Select(t => t.Terminal)],
             Strace = Identity.Strace,
@@ -143,7 +121,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             Files = changes ? network.Files : [],
         };
         List<int> descriptors = [gofer.SentryDescriptor, stateFile, memoryFile, .. streams.ForStart(false)];
-        foreach ((_, ExecutedProgram program) in programs)
+        foreach (ExecutedProgram program in programs)
             descriptors.AddRange(program.Streams.ForStart(false));
         if (Identity.Strace)
             descriptors.Add(streams.ForStart(true)[3]);
@@ -165,26 +143,18 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     public async Task<KeptFrame[]> KeptFramesAsync() => (await Running().RequestAsync(new KeptFramesRequest(), [], RequestTimeout).ConfigureAwait(false)).KeptFrames;
 
     /// <summary>Starts a further program, whose streams are then the sandbox's.</summary>
-    public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams, bool terminal, WindowSize? window)
+    public async Task<ExecutedProgram> ExecAsync(ProgramSpec program, Streams programStreams, bool terminal, WindowSize? window, bool hasClient, string? key)
     {
         if (terminal)
             program = program with { Terminal = programStreams.ForTerminal(0, window) };
         await Gate.WaitAsync().ConfigureAwait(false);
         try
         {
-            Reply reply = await Running().RequestAsync(new ExecRequest { Program = program },
+            Reply reply = await Running().RequestAsync(new ExecRequest { Program = program, Key = key },
                 [.. programStreams.ForStart(false), .. TerminalOf(program.Terminal, programStreams)], RequestTimeout).ConfigureAwait(false);
-            ExecutedProgram started = new(reply.Pid, programStreams) { HasTerminal = terminal };
-            lock (_lock)
-            {
-                if (_earlyExits.Remove(reply.Pid, out int status))
-                    started.End(Report(status));
-                else if (_exit.Task.IsCompleted)
-                    started.End(new ExitReport { ExitCode = Killed });
-                else
-                    _programs[reply.Pid] = started;
-            }
-
+            ExecutedProgram started = new(reply.Pid, programStreams) { HasTerminal = terminal, HasClient = hasClient, IsFollowed = true, Key = key };
+            _programs.Add(started);
+            OnChanged?.Invoke(this);
             return started;
         }
         catch
@@ -205,14 +175,81 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     public Task ResizeAsync(int pid, WindowSize window) => Running().RequestAsync(
         new ResizeRequest { Pid = pid, Rows = window.Rows, Columns = window.Columns }, [], RequestTimeout);
 
-    /// <summary>The client that started it leaves it.</summary>
-    public void Detach() => _detached = true;
+    /// <summary>The client that started it, or a program in it, leaves it.</summary>
+    public void Detach(int pid)
+    {
+        if (pid == 1)
+            _detached = true;
+        else if (FindProgram(pid) is { } program)
+            program.HasClient = false;
+        OnChanged?.Invoke(this);
+    }
 
-    /// <summary>A program that was started by exec and runs; null when there is none with that process id.</summary>
-    public ExecutedProgram? FindProgram(int pid)
+    /// <summary>A program that was started by exec and runs, or ended without an agent; null when there is none with that process id.</summary>
+    public ExecutedProgram? FindProgram(int pid) => _programs.Find(pid);
+
+    /// <summary>The process id of a program by what its client calls it; null when there is none, or it has ended before this agent.</summary>
+    public int? FindByKey(string key) => Identity.Id == key ? 1 : _programs.FindByKey(key)?.Pid;
+
+    /// <summary>Goes on with the sentry that an earlier agent started for it; asks it what has happened meanwhile.</summary>
+    public async Task AdoptAsync(SentryProcess sentry, GoferProcess? gofer, RecordedProgram[] programs)
+    {
+        _programs.Add(programs);
+        Adopt(sentry, gofer);
+        Reply reply = await sentry.RequestAsync(new AdoptRequest(), [], RequestTimeout).ConfigureAwait(false);
+        if (reply.Adoption is not { Version: Protocol } adoption)
+            throw AgentException.Failed($"the sentry speaks version {reply.Adoption?.Version ?? 0} of the protocol, this agent {Protocol}");
+        _programs.Update(adoption);
+        using ConnectedNetwork? connected = network.Reconnect();
+        if (connected is not null)
+            await sentry.RequestAsync(new ConnectLinksRequest { Links = connected.Links }, connected.Descriptors, RequestTimeout).ConfigureAwait(false);
+    }
+
+    /// <summary>A client that waits for the end of this sandbox, or of a program in it, has come back to a later agent.</summary>
+    public void OnFollowed(int pid)
+    {
+        if (pid == 1)
+            _isFollowed = true;
+        else if (FindProgram(pid) is { } program)
+            program.IsFollowed = true;
+    }
+
+    /// <summary>Ends what clients had started that have not come back to this agent.</summary>
+    public void EndWithoutClients()
+    {
+        const int Kill = 9;
+        if (_exit.Task.IsCompleted)
+            return;
+        if (!_detached && !_isFollowed)
+        {
+            this.Kill("its client did not come back");
+            return;
+        }
+
+        foreach (ExecutedProgram program in _programs.TakeUnfollowed())
+            _ = SignalAsync(program.Pid, Kill).ContinueWith(t => _ = t.Exception, TaskScheduler.Default);
+    }
+
+    /// <summary>What a later agent must know.</summary>
+    public SandboxRecord ToRecord()
     {
         lock (_lock)
-            return _programs.GetValueOrDefault(pid);
+        {
+            return new SandboxRecord
+            {
+                Identity = Identity,
+                BootId = ProcessIdentity.BootId,
+                IsDetached = _detached,
+                SentryId = _sentry?.Id,
+                Platform = Platform,
+                Sentry = _sentry?.Identity,
+                Gofer = _gofer?.Identity,
+                Programs = _programs.ToRecord(),
+                Network = network.Save([]),
+                Exit = _exit.Task.IsCompletedSuccessfully ? _exit.Task.Result : null,
+                CrashLog = CrashLog,
+            };
+        }
     }
 
     public async Task SignalAsync(int pid, int signal)
@@ -305,20 +342,17 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     public void Finish(ExitReport report)
     {
         SentryProcess? sentry;
-        List<ExecutedProgram> programs;
         lock (_lock)
         {
             if (_exit.Task.IsCompleted)
                 return;
             streams.Dispose();
-            programs = [.. _programs.Values];
-            _programs.Clear();
             sentry = _sentry;
-            foreach (ExecutedProgram program in programs)
-                program.End(new ExitReport { ExitCode = Killed });
+            _programs.EndAll();
             _exit.TrySetResult(report);
         }
 
+        OnChanged?.Invoke(this);
         sentry?.Close();
         if (report.ExitCode == Killed)
             sentry?.Kill();
@@ -327,11 +361,13 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
             if (sentry is not null)
                 await sentry.Ended.ConfigureAwait(false);
             ReleaseGofer();
+            _released.TrySetResult();
         });
         network.Dispose();
     }
 
-    private static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0
+    /// <summary>The end that a wait status tells.</summary>
+    public static ExitReport Report(int waitStatus) => (waitStatus & 0x7F) == 0
         ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
         : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
 
@@ -375,15 +411,16 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         return sentry is not null && !_exit.Task.IsCompleted ? sentry : throw AgentException.Conflict($"the sandbox {Identity.Name} is not running");
     }
 
-    private void Adopt(SentryProcess sentry, GoferProcess gofer)
+    private void Adopt(SentryProcess sentry, GoferProcess? gofer)
     {
         lock (_lock)
         {
             (_sentry, _gofer) = (sentry, gofer);
             _stopping = false;
-            _earlyExits.Clear();
+            _programs.OnOtherSentry();
         }
 
+        OnChanged?.Invoke(this);
         sentry.SetHandler(OnEvent);
         _ = sentry.Ended.ContinueWith(ended => OnSentryEnded(sentry, ended.Result), TaskScheduler.Default);
     }
@@ -405,6 +442,13 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
                 return;
         }
 
+        if (sentry.ProgramEnd is { } status)
+        {
+            Finish(Report(status));
+            return;
+        }
+
+        CrashLog = sentry.CrashLog;
         Finish(new ExitReport { ExitCode = SandboxFailed, Reason = reason });
     }
 
@@ -430,12 +474,12 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
                 {
                     if (_stopping)
                         return;
-                    if (_programs.Remove(exited.Pid, out ExecutedProgram? program))
-                        program.End(Report(exited.WaitStatus));
-                    else
-                        _earlyExits[exited.Pid] = exited.WaitStatus;
+                    _programs.OnExited(exited);
                 }
 
+                break;
+            case HelperLost:
+                _ = Task.Run(() => Finish(new ExitReport { ExitCode = SandboxFailed, Reason = _gofer?.DescribeEnd() ?? "the gofer has died" }));
                 break;
             case DumpFinished finished:
                 lock (_lock)
@@ -451,26 +495,5 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
                 OnSavePoint?.Invoke(this);
                 break;
         }
-    }
-}
-
-/// <summary>A program that was started in a running sandbox.</summary>
-public sealed class ExecutedProgram(int pid, Streams streams)
-{
-    private readonly TaskCompletionSource<ExitReport> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    public int Pid { get; } = pid;
-
-    public Streams Streams { get; } = streams;
-
-    public bool HasTerminal { get; init; }
-
-    public Task<ExitReport> Exit => _exit.Task;
-
-    /// <summary>It has ended: its streams are closed here, then those who wait are told.</summary>
-    public void End(ExitReport report)
-    {
-        Streams.Dispose();
-        _exit.TrySetResult(report);
     }
 }

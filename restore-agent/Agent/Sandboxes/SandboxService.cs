@@ -9,8 +9,9 @@ using Sentry.Host;
 namespace RestoreAgent.Agent.Sandboxes;
 
 /// <summary>Starts sandboxes and programs in them; what both the HTTP API and the attach socket call.</summary>
-public sealed class SandboxService(AgentFolders folders, SandboxTable table, SentryPool pool, NetworkService networks, RestoreService restores, SavePoints savePoints)
+public sealed class SandboxService(AgentFolders folders, SandboxTable table, SandboxRecords records, SentryPool pool, NetworkService networks, RestoreService restores, SavePoints savePoints)
 {
+    private const int KeyLength = 32;
     private static readonly TimeSpan AttachWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan KillWithin = TimeSpan.FromSeconds(2);
 
@@ -99,7 +100,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
     }
 
     /// <summary>Runs a further program in a sandbox. Takes over the streams, which are null when detached.</summary>
-    public async Task<(Sandbox Sandbox, ExecutedProgram Program)> ExecAsync(string name, ExecProgramRequest request, Streams? streams, WindowSize? window)
+    public async Task<(Sandbox Sandbox, ExecutedProgram Program)> ExecAsync(string name, ExecProgramRequest request, Streams? streams, WindowSize? window, string? key = null)
     {
         try
         {
@@ -107,7 +108,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             ProgramSpec program = Programs.ToSpec(request.Program, sandbox.Identity.RootFolder, sandbox.Identity.Program.Environment);
             Streams given = streams ?? Streams.Null(sandbox.Identity.Log ?? "/dev/null");
             streams = null;
-            return (sandbox, await sandbox.ExecAsync(program, given, request.Program.Terminal, window).ConfigureAwait(false));
+            return (sandbox, await sandbox.ExecAsync(program, given, request.Program.Terminal, window, hasClient: !request.Detach, key).ConfigureAwait(false));
         }
         finally
         {
@@ -117,6 +118,26 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
 
     /// <summary>By name or id.</summary>
     public Sandbox Find(string name) => table.Get(name);
+
+    /// <summary>What became of a client's earlier request, by its key; null when it was never carried out, or all of it is over and forgotten.</summary>
+    public (Sandbox Sandbox, int Pid)? FindByKey(string key)
+    {
+        foreach (Sandbox sandbox in table.All())
+        {
+            if (sandbox.FindByKey(key) is { } pid)
+                return (sandbox, pid);
+        }
+
+        return null;
+    }
+
+    /// <summary>Checks what a client wants to call its request.</summary>
+    public string CheckKey(string key)
+    {
+        if (key.Length != KeyLength || key.AsSpan().ContainsAnyExcept("0123456789abcdef"))
+            throw AgentException.Invalid($"a key is {KeyLength} hexadecimal digits");
+        return FindByKey(key) is null ? key : throw AgentException.Conflict($"the key {key} is in use");
+    }
 
     /// <summary>Keeps an HTTP request that wants streams until they come over the attach socket.</summary>
     public Started Await(AttachRequest request, string? name)
@@ -174,9 +195,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
             sandbox.Kill("removed");
         }
 
-        table.Remove(sandbox);
-        if (sandbox.Identity.Log is { } log)
-            File.Delete(log);
+        Forget(sandbox);
     }
 
     /// <summary>What can be known to be wrong before a snapshot is there is told then, not when a sandbox has stopped for it.</summary>
@@ -235,6 +254,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         Strace = request.Strace,
         SaveAtCall = request.SaveAtCall,
         Limits = Limits.ToSpec(request.Limits),
+        CrashAtCall = request.CrashAtCall,
         Created = DateTimeOffset.UtcNow,
     };
 
@@ -248,9 +268,11 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         Sandbox sandbox = new(
             identity,
             streams ??= Streams.Null(identity.Log!),
-            network)
+            network,
+            identity.Detached)
         {
             OnSavePoint = savePoints.Reached,
+            OnChanged = records.Save,
         };
         try
         {
@@ -291,9 +313,18 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, Sen
         if (sandbox is null)
             return;
         sandbox.Kill(reason.Message);
+        Forget(sandbox);
+    }
+
+    private void Forget(Sandbox sandbox)
+    {
         table.Remove(sandbox);
-        if (sandbox.Identity.Log is { } log)
-            File.Delete(log);
+        records.Delete(sandbox.Identity.Id);
+        foreach (string? log in (string?[])[sandbox.Identity.Log, sandbox.CrashLog])
+        {
+            if (log is not null)
+                File.Delete(log);
+        }
     }
 }
 

@@ -19,6 +19,16 @@ public sealed class StraceLog(IStraceSink sink)
     private int _openTid = -1;
     private bool _many;
 
+    /// <summary>A call without its outcome, for reports.</summary>
+    public static string Describe(Task task, int number, in SyscallArgs args)
+    {
+        CallFormat format = CallFormats.Get(number);
+        var printer = new CallPrinter(task, args);
+        printer.Append(format.Name).Append("(");
+        printer.PrintArguments(format, 0, onExit: true, out _, out _);
+        return printer + ")";
+    }
+
     /// <summary>A task makes a call (its first try).</summary>
     public void OnEnter(Task task, int number, in SyscallArgs args)
     {

@@ -66,6 +66,14 @@ internal sealed class FakeHost : IKernelHost
         }
     }
 
+    public void BeginCall(int pid, int tid, int number, in SyscallArgs args, string name)
+    {
+    }
+
+    public void EndCall()
+    {
+    }
+
     public void Log(string message) => Lines.Add(message);
 
     public void OnProgramExited(int pid, int waitStatus) => InitStatus = waitStatus;
