@@ -14,6 +14,7 @@ public sealed class AgentClient : IDisposable
 
     private long _patience;
     private int _losses;
+    private volatile bool _wasThere;
     private readonly HttpClient _http;
 
     public AgentClient(bool start = true)
@@ -25,6 +26,7 @@ public sealed class AgentClient : IDisposable
             ConnectCallback = (_, _) =>
             {
                 int descriptor = AgentLauncher.Connect(UserFolders.HttpSocket(AgentLauncher.RuntimeFolder), start).Detach();
+                _wasThere = true;
                 return ValueTask.FromResult<Stream>(new NetworkStream(new Socket(new SafeSocketHandle(descriptor, ownsHandle: true)), ownsSocket: true));
             },
         };
@@ -186,8 +188,8 @@ public sealed class AgentClient : IDisposable
         catch (HttpRequestException e)
         {
             response = null;
-            bool lost = e.InnerException is IOException || _patience != 0;
-            return lost && (_patience == 0 || Environment.TickCount64 < _patience) ? false
+            // The handler itself connects anew when a connection breaks before the request is sent: that the agent is not there then means that it has gone.
+            return _wasThere && (_patience == 0 || Environment.TickCount64 < _patience) ? false
                 : throw e.InnerException as CliException ?? new CliException("the agent does not answer: " + e.Message);
         }
     }

@@ -30,6 +30,7 @@ public sealed class HelpExamples(HelpAction help) : SynchronousCommandLineAction
         ["agent"] = ["agent status", "agent stop"],
         ["agent start"] = ["agent start"],
         ["agent stop"] = ["agent stop"],
+        ["agent restart"] = ["agent restart"],
         ["agent status"] = ["agent status", "agent status --json"],
         ["completion"] = ["completion bash > ~/.local/share/bash-completion/completions/snapshot-rpc", "completion fish > ~/.config/fish/completions/snapshot-rpc.fish"],
     };
