@@ -99,13 +99,7 @@ internal sealed class MailWatch(Listener listener)
             {
                 _callsWithoutPoll++;
                 CallCount++;
-                if (thread.MailWindow != _window)
-                {
-                    thread.MailWindow = _window;
-                    _active++;
-                }
-
-                return ++_calls < CallsInWindow || EndWindow() ? thread : Stop(thread);
+                return !FillsWindow(thread) || EndWindow() ? thread : Stop(thread);
             }
 
             if (leave())
@@ -129,18 +123,24 @@ internal sealed class MailWatch(Listener listener)
     {
         if (IsEager)
             return _processors.Count > 1;
+        if (_processors.Count < 2 || !FillsWindow(thread))
+            return false;
+        long now = Stopwatch.GetTimestamp();
+        bool pays = now >= _notBefore && now - _windowStart <= CallsInWindow * Tick * (_active < _processors.Count ? StartAlone : StartCrowded);
+        BeginWindow(now);
+        return pays;
+    }
+
+    /// <summary>Counts a call and who makes it; true when it is the last of the window.</summary>
+    private bool FillsWindow(StubThread thread)
+    {
         if (thread.MailWindow != _window)
         {
             thread.MailWindow = _window;
             _active++;
         }
 
-        if (_processors.Count < 2 || ++_calls < CallsInWindow)
-            return false;
-        long now = Stopwatch.GetTimestamp();
-        bool pays = now >= _notBefore && now - _windowStart <= CallsInWindow * Tick * (_active < _processors.Count ? StartAlone : StartCrowded);
-        BeginWindow(now);
-        return pays;
+        return ++_calls >= CallsInWindow;
     }
 
     private void BeginWindow(long now)
@@ -221,7 +221,6 @@ internal sealed class MailWatch(Listener listener)
         listener.SetSynchronous(true);
         HostProcess.SetAffinity(ReceiverThread, Mask(-1));
     }
-
 
     // All processors but one, or that one alone.
     private ulong[] Mask(int processor, bool only = false)
