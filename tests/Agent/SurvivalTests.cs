@@ -71,9 +71,10 @@ public sealed class SurvivalTests(AgentFixture agent) : IClassFixture<AgentFixtu
     public void AgentIsKilled_BeforeItReadARequest_TheClientMakesItAgain(params string[] arguments)
     {
         agent.Client("run", "--rootfs", "/", "--name", "asked", "-d", "--", "sleep", "1000");
+        AwaitConnections(agent.AttachSocket, 0);
         agent.Stop();
         using Process client = agent.StartClient(arguments);
-        AwaitConnections(agent.AttachSocket);
+        AwaitConnections(agent.AttachSocket, 1);
         agent.KillAndStartAnew();
         Assert.Equal("done\n", client.StandardOutput.ReadToEnd());
         client.WaitForExit();
@@ -84,9 +85,10 @@ public sealed class SurvivalTests(AgentFixture agent) : IClassFixture<AgentFixtu
     [Fact]
     public void AgentIsKilled_BeforeItReadADetachedRun_ThereIsOneSandbox()
     {
+        AwaitConnections(agent.AttachSocket, 0);
         agent.Stop();
         using Process client = agent.StartClient("run", "--rootfs", "/", "--name", "late", "-d", "--", "sleep", "1000");
-        AwaitConnections(agent.AttachSocket);
+        AwaitConnections(agent.AttachSocket, 1);
         agent.KillAndStartAnew();
         Assert.Equal("late\n", client.StandardOutput.ReadToEnd());
         client.WaitForExit();
@@ -116,6 +118,7 @@ public sealed class SurvivalTests(AgentFixture agent) : IClassFixture<AgentFixtu
     public void AgentIsKilled_LookingOn_GoesOn()
     {
         agent.Client("run", "--rootfs", "/", "--name", "watched", "-d", "--", "sh", "-c", "trap 'echo two; exit 5' TERM; echo one; while :; do sleep 0.05; done");
+        AwaitConnections(agent.HttpSocket, 0);
         using Process wait = agent.StartClient("wait", "watched"), logs = agent.StartClient("logs", "-f", "watched");
         Assert.Equal("one", logs.StandardOutput.ReadLine());
         AwaitConnections(agent.HttpSocket, 2);
@@ -138,8 +141,9 @@ public sealed class SurvivalTests(AgentFixture agent) : IClassFixture<AgentFixtu
     }
 
     /// <summary>Waits until clients are connected to a socket, whether or not the agent has taken them in (proc_net_unix(5): the last field is the path).</summary>
-    private static void AwaitConnections(string socket, int count = 1) =>
-        Await($"{count} connections to {socket}", () => File.ReadLines("/proc/net/unix").Count(l => l.EndsWith(" " + socket, StringComparison.Ordinal)) > count);
+    // The agent's ends of clients that have gone are there for a moment yet: each test waits for none before it counts its own.
+    private static void AwaitConnections(string socket, int count) =>
+        Await($"{count} connections to {socket}", () => File.ReadLines("/proc/net/unix").Count(l => l.EndsWith(" " + socket, StringComparison.Ordinal)) == 1 + count);
 
     private static void Await(string what, Func<bool> condition)
     {
