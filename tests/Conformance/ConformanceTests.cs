@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Tests.Conformance;
 
 /// <summary>Every program first on Linux, then in the sandbox, then in the sandbox with a checkpoint and restore at each of its
@@ -8,6 +10,8 @@ public sealed class ConformanceTests(Programs programs)
     private const string SaveCall = "1000";
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
+    private static readonly ConcurrentDictionary<string, Outcome> NativeOutcomes = new();
 
     public static TheoryData<string> All => [.. Programs.Names];
 
@@ -43,14 +47,13 @@ public sealed class ConformanceTests(Programs programs)
         Assert.Empty(Programs.Expectations.Select(e => e.Mode).Except(["sandbox", "save", "both"]));
     }
 
-    /// <summary>Programs about links, addresses and routes (net_…) get a network namespace of their own, as a sandbox has one.</summary>
-    private static Outcome RunNative(string program) => program.StartsWith("net_", StringComparison.Ordinal)
-        ? Programs.Run(Limit, "unshare", "--net", "sh", "-c", "ip link set lo up; exec \"$0\"", Programs.PathOf(program))
-        : Programs.Run(Limit, Programs.PathOf(program));
+    /// <summary>In network and IPC namespaces of its own, as a sandbox has them: what else runs on the machine is not seen, nor hurt.</summary>
+    private static Outcome RunNative(string program) =>
+        Programs.Run(Limit, "unshare", "--net", "--ipc", "sh", "-c", "ip link set lo up; exec \"$0\"", Programs.PathOf(program));
 
     private static void Compare(string program, string mode, bool eager, params string[] arguments)
     {
-        Outcome native = RunNative(program);
+        Outcome native = NativeOutcomes.GetOrAdd(program, RunNative);
         Outcome sandboxed = Programs.Run(Limit, eager, Programs.SnapshotRpc, arguments);
         bool same = sandboxed.ExitCode == native.ExitCode && sandboxed.Output == native.Output;
         (_, _, string? reason) = Programs.Expectations.FirstOrDefault(e => e.Program == program && (e.Mode == mode || e.Mode == "both"));

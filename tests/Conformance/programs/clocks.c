@@ -68,7 +68,7 @@ int main(void)
     CHECK(wall / 1000 >= micro && wall / 1000 - micro < 5000000);
     time_t stored, told = time(&stored);
     CHECK_EQ(stored, told);
-    CHECK(told >= day.tv_sec && told - day.tv_sec < 5);
+    CHECK(told >= day.tv_sec - 1 && told - day.tv_sec < 5); // it is told by the tick, which may be a little behind
     struct timezone zone = {1, 1};
     CHECK_EQ(gettimeofday(&day, &zone), 0);
     CHECK_EQ(zone.tz_minuteswest, 0);

@@ -120,6 +120,27 @@ static inline void reap(pid_t pid)
     CHECK_EQ(WEXITSTATUS(status), 0);
 }
 
+// Waits until a thread sleeps in a call; it must not have slept between saying its id and that call. A test that sleeps for a time instead fails on a busy machine.
+static inline void await_blocked(pid_t pid, pid_t tid)
+{
+    char path[64], text[512], *state;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
+    for (int i = 0;; i++) {
+        int fd = open(path, O_RDONLY);
+        CHECK(fd >= 0);
+        ssize_t n = read(fd, text, sizeof text - 1);
+        CHECK(n > 0);
+        CHECK_EQ(close(fd), 0);
+        text[n] = 0;
+        state = strrchr(text, ')');
+        CHECK(state != NULL);
+        if (state[2] == 'S')
+            return;
+        CHECK(i < 5000);
+        sleep_ms(1);
+    }
+}
+
 static inline pid_t fork_checked(void)
 {
     fflush(stdout);

@@ -5,6 +5,7 @@
 
 static uint32_t a, b;
 static int woken;
+static pid_t waiters[4];
 
 static long futex(uint32_t *word, int op, uint32_t value, void *timeout, uint32_t *word2, uint32_t value3)
 {
@@ -13,7 +14,7 @@ static long futex(uint32_t *word, int op, uint32_t value, void *timeout, uint32_
 
 static void *wait_on_a(void *argument)
 {
-    (void)argument;
+    __atomic_store_n(&waiters[(uintptr_t)argument], gettid(), __ATOMIC_SEQ_CST);
     CHECK_EQ(futex(&a, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0), 0);
     __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
     return NULL;
@@ -21,7 +22,8 @@ static void *wait_on_a(void *argument)
 
 static void *wait_bit(void *argument)
 {
-    CHECK_EQ(futex(&a, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, (uint32_t)(uintptr_t)argument), 0);
+    __atomic_store_n(&waiters[(uintptr_t)argument], gettid(), __ATOMIC_SEQ_CST);
+    CHECK_EQ(futex(&a, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1 + (uint32_t)(uintptr_t)argument), 0);
     __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
@@ -31,6 +33,15 @@ static void await(int count)
     for (int i = 0; __atomic_load_n(&woken, __ATOMIC_SEQ_CST) < count; i++) {
         CHECK(i < 5000);
         sleep_ms(1);
+    }
+}
+
+static void await_waiters(int count)
+{
+    for (int i = 0; i < count; i++) {
+        while (__atomic_load_n(&waiters[i], __ATOMIC_SEQ_CST) == 0)
+            sleep_ms(1);
+        await_blocked(getpid(), waiters[i]);
     }
 }
 
@@ -50,10 +61,10 @@ int main(void)
     ok("errors and timeouts");
 
     for (int i = 0; i < 4; i++)
-        pthread_create(&t[i], NULL, wait_on_a, NULL);
-    sleep_ms(50);
+        pthread_create(&t[i], NULL, wait_on_a, (void *)(uintptr_t)i);
+    await_waiters(4);
     maybe_save();
-    sleep_ms(10);
+    await_waiters(4);
     CHECK_EQ(futex(&a, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
     await(1);
     CHECK_EQ(futex(&a, FUTEX_CMP_REQUEUE_PRIVATE, 1, (void *)1, &b, 0), 2);
@@ -67,11 +78,12 @@ int main(void)
     ok("wake and requeue");
 
     woken = 0;
-    pthread_create(&t[0], NULL, wait_bit, (void *)1);
-    pthread_create(&t[1], NULL, wait_bit, (void *)2);
-    sleep_ms(50);
+    memset(waiters, 0, sizeof waiters);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, wait_bit, (void *)(uintptr_t)i);
+    await_waiters(2);
     maybe_save();
-    sleep_ms(10);
+    await_waiters(2);
     CHECK_EQ(futex(&a, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 4), 0);
     CHECK_EQ(futex(&a, FUTEX_WAKE_BITSET_PRIVATE, 10, NULL, NULL, 2), 1);
     CHECK_EQ(futex(&a, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0), 1);
@@ -85,9 +97,9 @@ int main(void)
         CHECK_EQ(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0), 0);
         _exit(0);
     }
-    sleep_ms(50);
+    await_blocked(pid, pid);
     maybe_save();
-    sleep_ms(10);
+    await_blocked(pid, pid);
     CHECK_EQ(futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
     reap(pid);
     ok("shared");
