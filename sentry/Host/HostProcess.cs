@@ -61,6 +61,15 @@ public static unsafe class HostProcess
         return HostSyscall.Call(Sysno.ioctl, pidfd, getInfo, (long)info) == 0 && (*(ulong*)info & exit) != 0 ? *(int*)(info + exitCode) : null;
     }
 
+    /// <summary>Whether a child of this process has ended and waits to be reaped (waitid P_PID with WNOWAIT).</summary>
+    public static bool HasEnded(int process)
+    {
+        const int noWait = 0x1000000;
+        int* info = stackalloc int[32];
+        new Span<int>(info, 32).Clear();
+        return HostSyscall.Call(Sysno.waitid, 1, process, (long)info, Exited | WaitAll | NoHang | noWait, 0) == 0 && info[4] == process;
+    }
+
     /// <summary>Reaps one child with wait4 __WALL: its id, 0 when none has ended yet, ECHILD when there is none.</summary>
     public static Result<int> Reap(int process, bool noHang) =>
         HostSyscall.ToInt(HostSyscall.Call(Sysno.wait4, process, 0, WaitAll | (noHang ? NoHang : 0), 0));

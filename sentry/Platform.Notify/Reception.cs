@@ -3,8 +3,8 @@ using Sentry.Host;
 
 namespace Sentry.Platform.Notify;
 
-/// <summary>The first report of a host thread that the sentry had made.</summary>
-internal readonly record struct Birth(int ThreadId, ulong ReportId, ulong Frame, ulong FsBase, ulong GsBase);
+/// <summary>The first report of a host thread that the sentry had made, or that it ended before it made one.</summary>
+internal readonly record struct Birth(int ThreadId, ulong ReportId, ulong Frame, ulong FsBase, ulong GsBase, bool IsDead = false);
 
 /// <summary>
 /// Takes in notifications and sorts them: reports of the stubs change the state of their thread at once, guests' calls and what else the kernel
@@ -14,6 +14,7 @@ internal readonly record struct Birth(int ThreadId, ulong ReportId, ulong Frame,
 internal sealed class Reception : IDisposable
 {
     private const int Slice = 20, Patience = 30_000; // milliseconds
+    private const int CopyTries = 4;
     private const ulong Vm = 0x100, Fs = 0x200, Files = 0x400, SignalHandlers = 0x800, SameThreadGroup = 0x10000, SemaphoreUndo = 0x40000;
     private const ulong ParentOfParent = 0x8000, ClearThreadWord = 0x200000;
 
@@ -21,7 +22,7 @@ internal sealed class Reception : IDisposable
     private readonly Dictionary<int, StubProcess> _processes = [];
     private readonly Queue<StubThread> _events = [];
     private readonly Queue<(StubThread Thread, string Reason)> _lost = [];
-    private readonly Queue<(int Process, int[] Mailboxes)> _zombies = [];
+    private readonly EndedProcesses _ended;
     private readonly IReceiver _receiver;
     private StubThread? _zygote;
     private bool _expectingBirth;
@@ -31,6 +32,7 @@ internal sealed class Reception : IDisposable
     {
         Listener = listener;
         Mail = new MailWatch(listener);
+        _ended = new EndedProcesses(Mailboxes);
         Program = program;
         _receiver = receiver;
     }
@@ -65,7 +67,7 @@ internal sealed class Reception : IDisposable
         long deadline = Environment.TickCount64 + Patience;
         while (!HasBirth)
         {
-            if (Environment.TickCount64 > deadline || HostProcess.Kill(processId, 0) != Errno.None)
+            if (Environment.TickCount64 > deadline || HostProcess.HasEnded(processId))
                 throw new InvalidOperationException("the zygote does not report");
             if (Listener.Poll(Slice) && Listener.TryReceive(out Notification notification))
             {
@@ -94,7 +96,7 @@ internal sealed class Reception : IDisposable
     public Result<StubThread> CreateProcess()
     {
         StubThread zygote = _zygote ?? throw new InvalidOperationException("no zygote");
-        Errno error = RunAndAwaitBirth(zygote, ForkOperation, out Birth birth);
+        Errno error = Copy(zygote, out Birth birth);
         if (error != Errno.None)
             return error;
         StubSpace space = new(this);
@@ -155,7 +157,7 @@ internal sealed class Reception : IDisposable
     {
         if (stopped.State != GuestThreadState.Stopped)
             return Errno.ESRCH;
-        Errno error = RunAndAwaitBirth(stopped, ForkOperation, out Birth birth);
+        Errno error = Copy(stopped, out Birth birth);
         if (error != Errno.None)
             return error;
         StubThread copy = AdoptFork(stopped, birth);
@@ -195,6 +197,7 @@ internal sealed class Reception : IDisposable
             if (now < look)
                 continue;
             look = now + Slice;
+            LookForDeadNewborn(thread);
             if (!IsPresent(thread))
                 Lose(thread, "its host thread ended");
             else if (now > began + Patience)
@@ -329,9 +332,8 @@ internal sealed class Reception : IDisposable
 
         process.Threads.Clear();
 
-        // A process that has been killed may still write to what it has mapped until it is gone.
-        _zombies.Enqueue((process.ProcessId, process.Space.Processes.Count == 0 ? process.Space.TakeMailboxes() : []));
-        Reap();
+        _ended.Add(process.ProcessId, process.Space.Processes.Count == 0 ? process.Space.TakeMailboxes() : []);
+        _ended.Reap();
     }
 
     /// <summary>A host thread was told to end.</summary>
@@ -348,9 +350,9 @@ internal sealed class Reception : IDisposable
         foreach (StubProcess process in _processes.Values.ToArray())
             EndProcess(process);
         long deadline = Environment.TickCount64 + 5000;
-        while (_zombies.Count > 0 && Environment.TickCount64 < deadline)
+        while (!_ended.IsEmpty && Environment.TickCount64 < deadline)
         {
-            if (!Reap())
+            if (!_ended.Reap())
                 Thread.Sleep(1);
         }
 
@@ -395,6 +397,32 @@ internal sealed class Reception : IDisposable
         }
     }
 
+    /// <summary>Copies a process for the platform's own ends: one that is killed before it has reported is missed by nobody, and made again.</summary>
+    private Errno Copy(StubThread stopped, out Birth birth)
+    {
+        for (int tries = 1; ; tries++)
+        {
+            Errno error = RunAndAwaitBirth(stopped, ForkOperation, out birth);
+            if (error != Errno.None || !birth.IsDead)
+                return error;
+            _ended.Add(birth.ThreadId);
+            _ended.Reap();
+            if (tries == CopyTries)
+                return Errno.EAGAIN;
+        }
+    }
+
+    /// <summary>
+    /// What is killed between its clone and its first report never reports. The parent has its id from the host, in the guest's memory: it is believed
+    /// only when a child of ours has that id, has ended, and is none that we know.
+    /// </summary>
+    private void LookForDeadNewborn(StubThread parent)
+    {
+        if (_expectingBirth && !HasBirth && parent.NewbornId is > 0 and var id && HostProcess.HasEnded(id)
+            && !_processes.ContainsKey(id) && !_ended.Contains(id))
+            _birth = new Birth(id, 0, 0, 0, 0, IsDead: true);
+    }
+
     /// <summary>The child's first report and the parent's own come in either order.</summary>
     private Errno RunAndAwaitBirth(StubThread parent, in StubOperation clone, out Birth birth)
     {
@@ -418,7 +446,9 @@ internal sealed class Reception : IDisposable
             _receiver.Watch(pidfd.Value, birth.ThreadId);
         }
 
-        Reap();
+        if (birth.IsDead)
+            Lose(thread, "it was killed before it began");
+        _ended.Reap();
         return thread;
     }
 
@@ -435,28 +465,13 @@ internal sealed class Reception : IDisposable
             _threads.Remove(thread.ThreadId);
     }
 
-    // Not one of ours any more: a process that was killed and has not noticed yet, or something a guest made.
-    private static void KillStray(in Notification notification) => HostProcess.Kill(notification.ThreadId, 9);
-
-    /// <summary>Collects some killed processes that have ended, without waiting.</summary>
-    private bool Reap()
+    // Not one of ours any more: a process that was killed and has not noticed yet, or one that reports after we have given it up.
+    private void KillStray(in Notification notification)
     {
-        bool any = false;
-        for (int i = Math.Min(_zombies.Count, 4); i > 0; i--)
-        {
-            (int Process, int[] Mailboxes) zombie = _zombies.Dequeue();
-            if (HostProcess.Reap(zombie.Process, noHang: true) is { IsOk: true, Value: 0 })
-            {
-                _zombies.Enqueue(zombie);
-                continue;
-            }
-
-            any = true;
-            foreach (int mailbox in zombie.Mailboxes)
-                Mailboxes.Return(mailbox);
-        }
-
-        return any;
+        int process = notification.ThreadId;
+        HostProcess.Kill(process, 9);
+        if (!_ended.Contains(process))
+            _ended.Add(process);
     }
 
     private static bool IsPresent(StubThread thread)
@@ -472,20 +487,4 @@ internal sealed class Reception : IDisposable
         int name = line[..length.Value].LastIndexOf((byte)')');
         return name >= 0 && name + 2 < length.Value && line[name + 2] is not ((byte)'Z' or (byte)'X');
     }
-}
-
-/// <summary>What the reception needs of the thread that usually receives.</summary>
-internal interface IReceiver
-{
-    /// <summary>Called before the caller receives itself: afterwards no other thread does, and what one had in hand has been accepted.</summary>
-    void TakeOver();
-
-    /// <summary>Whether this thread may receive: it holds the kernel lock, or nothing else runs.</summary>
-    bool IsExclusive { get; }
-
-    /// <summary>Runs an action on the receiver's thread.</summary>
-    void Post(Action action);
-
-    /// <summary>Reports the unexpected end of a process to <see cref="Reception.OnProcessEnded"/>.</summary>
-    void Watch(int pidfd, int processId);
 }

@@ -13,6 +13,7 @@ internal sealed class StubBatch
     private StubOperation[] _expected = [];
     private (int Descriptor, int Slot, int Index)? _mailbox;
     private int _expectedCount;
+    private int _written; // operations in the slot
 
     public bool HasQueued => _queue.Count > 0 || _mailbox is not null;
 
@@ -130,13 +131,19 @@ internal sealed class StubBatch
         if (_expected.Length < count)
             _expected = new StubOperation[Math.Max(count, 8)];
         part.CopyTo(_expected);
-        _expectedCount = count;
+        _expectedCount = _written = count;
         bool last = _next == _operations.Count;
         Span<ulong> header = [prefilled ? (ulong)count : 0, last ? autoReturn : 0];
         bool written = GuestMemory.Write(process, slot + StubLayout.AtPrefilled, MemoryMarshal.AsBytes(header)) == 16
             && GuestMemory.Write(process, slot + StubLayout.AtOperations, MemoryMarshal.AsBytes(part)) == count * StubLayout.OperationSize;
         return written ? count : 0;
     }
+
+    /// <summary>What the last of the operations in the slot has returned, 0 before that.</summary>
+    public long ReadLastResult(int process, ulong slot) =>
+        _written > 0 && GuestMemory.TryRead64(process, slot + StubLayout.AtOperations + (ulong)(_written - 1) * StubLayout.OperationSize + StubLayout.OperationResult, out ulong result)
+            ? (long)result
+            : 0;
 
     /// <summary>Whether a call from the stub's page is one that the sentry ordered; each may be made once.</summary>
     public bool TakeExpected(in Notification call)

@@ -116,6 +116,9 @@ internal sealed partial class StubThread : IGuestThread
 
     public object? Owner { get; set; }
 
+    /// <summary>The id of what the clone at the end of its last batch has made, as it stands in the guest's memory; 0 when there is none yet.</summary>
+    public int NewbornId => _batch.ReadLastResult(Process.ProcessId, Slot) is > 0 and <= int.MaxValue and var id ? (int)id : 0;
+
     private bool IsLeader => ThreadId == Process.ProcessId;
 
     public void Queue(in MemoryOperation operation)

@@ -527,7 +527,7 @@ public sealed class NotifyPlatformTests
         static int MemoryFiles() => Directory.EnumerateFileSystemEntries("/proc/self/fd").Count(f => new FileInfo(f).LinkTarget?.EndsWith("/mem") == true);
     }
 
-    private static List<int> Stubs()
+    internal static List<int> Stubs()
     {
         List<(long Started, int Id)> found = [];
         foreach (string status in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))

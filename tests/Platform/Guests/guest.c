@@ -92,6 +92,22 @@ static void vforks(long n)
     }
 }
 
+// The host process of every child is killed before it begins: the test kernel ends the child with 1000.
+static void deadforks(long n)
+{
+    for (long i = 1; i <= n; i++)
+    {
+        long pid = sys(FORK, 0, 0, 0);
+        if (pid == 0) done(98);
+        CHECK(pid == 2 * i);
+        CHECK(sys(WAIT, pid, 0, 0) == 1000);
+        pid = child_of(0x4100 | 17, stack1 + 8192, vchild, i);
+        CHECK(pid == 2 * i + 1);
+        CHECK(sys(WAIT, pid, 0, 0) == 1000);
+        CHECK(counter == 0);
+    }
+}
+
 static void adder(long n) { for (long i = 0; i < n; i++) { __atomic_add_fetch(&counter, 1, 5); if (i % 64 == 0) sys(GETPPID, 0, 0, 0); } sys(TICK, 0, 0, 0); for (;;) sys(EXIT, 0, 0, 0); }
 static void threads(long n, long each)
 {
@@ -447,6 +463,7 @@ __attribute__((used)) void start(long* sp)
     else if (same(what, "many")) for (long i = 0; i <= n; i++) many();
     else if (same(what, "fork")) forks(n);
     else if (same(what, "vfork")) vforks(n);
+    else if (same(what, "deadforks")) deadforks(n);
     else if (same(what, "threads")) threads(n, m);
     else if (same(what, "parkmany")) parkmany(n);
     else if (same(what, "faults")) faults();
