@@ -31,6 +31,7 @@ internal sealed class MailWatch(Listener listener)
     private int _callsWithoutPoll;
     private int _here; // the receiver's processor
     private long _notBefore;
+    private bool _isRefused; // this host lets nobody choose processors, or has but one
     private long _pause = ShortestPause;
 
     public bool IsActive => _threads.Length > 0;
@@ -52,11 +53,12 @@ internal sealed class MailWatch(Listener listener)
             if (!IsWorthTrying(thread) || HostProcess.ThreadId != ReceiverThread)
                 return;
             _processors = HostProcess.GetAffinity();
-            if (_processors.Count < 2 || HostProcess.SetAffinity(thread.ThreadId, Mask(-1)) != Errno.None)
-            {
-                _notBefore = long.MaxValue;
+            Errno error = HostProcess.SetAffinity(thread.ThreadId, Mask(-1));
+            if (error == Errno.ESRCH)
+                return; // it has just been killed
+            _isRefused = _processors.Count < 2 || error != Errno.None;
+            if (_isRefused)
                 return;
-            }
 
             listener.SetSynchronous(false);
             _here = HostProcess.CurrentProcessor;
@@ -121,9 +123,11 @@ internal sealed class MailWatch(Listener listener)
 
     private bool IsWorthTrying(StubThread thread)
     {
+        if (_isRefused || _processors.Count < 2)
+            return false;
         if (IsEager)
-            return _processors.Count > 1;
-        if (_processors.Count < 2 || !FillsWindow(thread))
+            return true;
+        if (!FillsWindow(thread))
             return false;
         long now = Stopwatch.GetTimestamp();
         bool pays = now >= _notBefore && now - _windowStart <= CallsInWindow * Tick * (_active < _processors.Count ? StartAlone : StartCrowded);

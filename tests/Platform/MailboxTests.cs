@@ -255,18 +255,41 @@ public sealed class MailWatchTests
     [Fact]
     public void Run_Watching_FindsMostCallsInTheMailbox()
     {
+        using TestKernel kernel = new(watch: true) { Hook = Open };
+        Assert.Equal(0, kernel.Run("mailpids", "20000"));
+        AssertFound(kernel);
+    }
+
+    [Fact]
+    public void OnCall_ThreadHasJustBeenKilled_WatchesOthersAfterwards()
+    {
+        int tries = 0;
         using TestKernel kernel = new(watch: true)
         {
             Hook = (thread, call) =>
             {
-                if (call.Number != 3030)
-                    return false;
-                thread.OpenMailbox();
-                thread.Return(0);
-                return true;
+                Reception reception = ((StubThread)thread).Reception;
+                StubThread gone = new(reception, new StubProcess(int.MaxValue, new StubSpace(reception)), int.MaxValue, 0);
+                if (tries++ < 3)
+                    reception.Mail.OnCall(gone);
+                return Open(thread, call);
             },
         };
         Assert.Equal(0, kernel.Run("mailpids", "20000"));
+        AssertFound(kernel);
+    }
+
+    private static bool Open(IGuestThread thread, SyscallFrame call)
+    {
+        if (call.Number != 3030)
+            return false;
+        thread.OpenMailbox();
+        thread.Return(0);
+        return true;
+    }
+
+    private static void AssertFound(TestKernel kernel)
+    {
         long found = ((NotifyPlatform)kernel.Platform).WatchedCallCount;
         Assert.True(found > 1_000, $"{found} calls were found");
     }
