@@ -198,6 +198,9 @@ public static class ExecSyscalls
             task.Credentials = before;
             task.Namespaces = namespaces;
             memory.RemoveUser();
+            // The host process of the new program was killed: that is this process's end, as it would be a moment later.
+            if (thread.State == GuestThreadState.Dead && !isFirst)
+                SignalDelivery.SendToProcess(task.Group, SignalInfo.Kernel(Signal.SIGKILL));
             thread.Kill();
             return error;
         }

@@ -30,7 +30,16 @@ internal sealed class FakeGuestThread(FakeAddressSpace space) : IGuestThread
 
     public void Queue(in MemoryOperation operation) => Operations.Add(operation);
 
-    public Errno Flush() => Errno.None;
+    /// <summary>Its host process is killed before it can do anything.</summary>
+    public bool IsKilled { get; init; }
+
+    public Errno Flush()
+    {
+        if (!IsKilled)
+            return Errno.None;
+        State = GuestThreadState.Dead;
+        return Errno.ESRCH;
+    }
 
     public void Return(long value)
     {

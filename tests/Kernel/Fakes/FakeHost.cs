@@ -106,7 +106,10 @@ internal sealed class FakePlatform : IPlatform
         return new CallSitePlan([(PaddingOffset, [0xE9, 1, 2, 3, 4]), (0, [0xEB, (byte)(PaddingOffset - 2)])], body, 21, 0);
     }
 
-    public Result<IGuestThread> CreateProcess() => new FakeGuestThread(new FakeAddressSpace()) { State = GuestThreadState.Stopped };
+    /// <summary>Whether new processes are killed on the host.</summary>
+    public bool KillsNewborns { get; set; }
+
+    public Result<IGuestThread> CreateProcess() => new FakeGuestThread(new FakeAddressSpace()) { State = GuestThreadState.Stopped, IsKilled = KillsNewborns };
 
     public void Run(IPlatformEvents events, System.Threading.Lock kernelLock) => throw new NotSupportedException();
 
