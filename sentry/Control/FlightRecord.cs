@@ -18,6 +18,7 @@ public static class FlightRecord
     // Words of the page.
     private const int AtMagic = 0, AtServing = 1, AtProcess = 2, AtNumber = 3, AtArguments = 4, AtName = 10, AtEnded = 16, AtStatus = 17, AtBegun = 18;
     private const int Arguments = 6, NameBytes = 16;
+    private const ulong Ended = 1, Moved = 2;
 
     /// <summary>Begins an empty record.</summary>
     public static void Initialize(Span<ulong> page)
@@ -62,14 +63,24 @@ public static class FlightRecord
     public static void SetEnd(Span<ulong> page, int waitStatus)
     {
         page[AtStatus] = (uint)waitStatus;
-        page[AtEnded] = 1;
+        page[AtEnded] = Ended;
+    }
+
+    /// <summary>The sandbox goes on in another sentry.</summary>
+    public static void SetMoved(Span<ulong> page)
+    {
+        page[AtStatus] = 0;
+        page[AtEnded] = Moved;
     }
 
     /// <summary>Whether there ever was a program.</summary>
     public static bool HasBegun(ReadOnlySpan<byte> page) => Word(page, AtMagic) == Magic && Word(page, AtBegun) == 1;
 
     /// <summary>How the first program ended; null when it has not.</summary>
-    public static int? EndOf(ReadOnlySpan<byte> page) => Word(page, AtMagic) == Magic && Word(page, AtEnded) == 1 ? (int)Word(page, AtStatus) : null;
+    public static int? EndOf(ReadOnlySpan<byte> page) => Word(page, AtMagic) == Magic && Word(page, AtEnded) is Ended or Moved ? (int)Word(page, AtStatus) : null;
+
+    /// <summary>Whether that end is none: the sandbox has gone on in another sentry.</summary>
+    public static bool HasMoved(ReadOnlySpan<byte> page) => Word(page, AtMagic) == Magic && Word(page, AtEnded) == Moved;
 
     /// <summary>The call that was being served, for people; null when there was none.</summary>
     public static string? DescribeCall(ReadOnlySpan<byte> page)

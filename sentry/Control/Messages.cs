@@ -15,6 +15,7 @@ namespace Sentry.Control;
 [JsonDerivedType(typeof(CheckpointRequest), "checkpoint")]
 [JsonDerivedType(typeof(InspectRequest), "inspect")]
 [JsonDerivedType(typeof(KeptFramesRequest), "kept-frames")]
+[JsonDerivedType(typeof(HandOverRequest), "hand-over")]
 [JsonDerivedType(typeof(BeginRequest), "begin")]
 [JsonDerivedType(typeof(AttachTerminalRequest), "attach-terminal")]
 [JsonDerivedType(typeof(ResizeRequest), "resize")]
@@ -283,7 +284,12 @@ public sealed record InspectRequest : ControlMessage;
 /// <summary>Asks for <see cref="Reply.KeptFrames"/>.</summary>
 public sealed record KeptFramesRequest : ControlMessage;
 
-/// <summary>Lets a restored guest go on that is ready and held (<see cref="RestoreRequest.Hold"/>).</summary>
+/// <summary>A guest that stands still after a checkpoint is about to go on elsewhere: asks for <see cref="Reply.KeptFrames"/>. Descriptor: a
+/// <see cref="Baton"/>, without which this one does not go on any more.</summary>
+public sealed record HandOverRequest : ControlMessage;
+
+/// <summary>Lets a restored guest go on that is ready and held (<see cref="RestoreRequest.Hold"/>). Descriptor: a <see cref="Baton"/>, when the guest it was
+/// dumped from is there still.</summary>
 public sealed record BeginRequest : ControlMessage
 {
     /// <summary>What came for it since the image's state was written, beyond what the request had.</summary>

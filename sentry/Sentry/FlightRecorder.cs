@@ -28,5 +28,7 @@ internal sealed class FlightRecorder
 
     public void SetBegun() => FlightRecord.SetBegun(Page);
 
+    public void SetMoved() => FlightRecord.SetMoved(Page);
+
     public void SetEnd(int waitStatus) => FlightRecord.SetEnd(Page, waitStatus);
 }

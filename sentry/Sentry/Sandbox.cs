@@ -34,6 +34,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private Checkpointer? _frozenBy;
+    private Baton? _baton; // to be taken before the frozen guest goes on
     private bool _over;
     private int _agentsLost;
     private Action<KeptFrame[]>? _begin;
@@ -192,10 +193,13 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
         return new Reply { Pid = 1 };
     }
 
-    private Reply Begin(BeginRequest request)
+    private Reply Begin(BeginRequest request, int[] descriptors)
     {
+        using Baton? baton = descriptors.Length > 0 ? new Baton(descriptors[0]) : null;
         if (_begin is null)
             return new Reply { Error = "the sandbox goes on already" };
+        if (baton?.TryTake() == false)
+            return new Reply { Error = "the sandbox that was saved has gone on itself" };
         try
         {
             BeginRestored(request.Kept);
@@ -204,6 +208,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
         }
         catch (SentryException e)
         {
+            baton?.PutBack();
             return new Reply { Error = e.Message };
         }
     }
@@ -260,9 +265,14 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     {
         _agentsLost++;
         if (_begin is not null)
+        {
             _platform.Quit();
-        else
-            GoOn();
+        }
+        else if (!TryGoOn())
+        {
+            _recorder.SetMoved();
+            _platform.Quit();
+        }
     }
 
     private void Serve(ControlMessage message, int[] descriptors)
@@ -294,12 +304,16 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
             case CheckpointRequest checkpoint when descriptors.Length == 2:
                 Checkpoint(checkpoint, descriptors[0], descriptors[1]);
                 break;
-            case BeginRequest begin:
-                _agent.Send(Begin(begin) with { Id = begin.Id });
+            case BeginRequest begin when descriptors.Length <= 1:
+                _agent.Send(Begin(begin, descriptors) with { Id = begin.Id });
                 _kernel.Dispatcher.RunReady();
                 break;
             case KeptFramesRequest kept:
                 _agent.Send(new Reply { Id = kept.Id, KeptFrames = KeptFrames() });
+                break;
+            case HandOverRequest handOver when descriptors.Length == 1 && _frozenBy is not null && _baton is null:
+                _baton = new Baton(descriptors[0]);
+                _agent.Send(new Reply { Id = handOver.Id, KeptFrames = KeptFrames() });
                 break;
             case AdoptRequest adopt:
                 _agent.Send(new Reply { Id = adopt.Id, Adoption = Describe() });
@@ -323,10 +337,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     private Reply Signal(SignalRequest request)
     {
         if (request.Signal == 0)
-        {
-            GoOn();
-            return new Reply();
-        }
+            return TryGoOn() ? new Reply() : new Reply { Error = "the sandbox has gone on elsewhere" };
 
         if (!Abi.Signal.IsValid(request.Signal))
             return new Reply { Error = $"there is no signal {request.Signal}" };
@@ -343,12 +354,17 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
         return new Reply();
     }
 
-    /// <summary>After a checkpoint that came to nothing, or past a save point.</summary>
-    private void GoOn()
+    /// <summary>After a checkpoint that came to nothing, or past a save point. False when the guest goes on elsewhere.</summary>
+    private bool TryGoOn()
     {
+        if (_baton?.TryTake() == false)
+            return false;
+        _baton?.Dispose();
+        _baton = null;
         _frozenBy?.GoOn();
         _frozenBy = null;
         SavePoint.Skip(_kernel);
+        return true;
     }
 
     private Adoption Describe() => new()

@@ -61,11 +61,13 @@ public sealed class AgentFixture : IDisposable
     }
 
     /// <summary>Ends the agent as a crash does, and starts the next one.</summary>
-    public void KillAndStartAnew()
+    /// <param name="between">Done while there is none.</param>
+    public void KillAndStartAnew(Action? between = null)
     {
         _agent.Kill();
         _agent.WaitForExit();
         _agent.Dispose();
+        between?.Invoke();
         _agent = StartAgent();
     }
 

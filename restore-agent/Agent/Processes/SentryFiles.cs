@@ -64,6 +64,9 @@ public sealed class SentryFiles
     /// <summary>How the first program ended, as wait4(2) reports it; null when it did not.</summary>
     public int? ReadEnd() => FlightRecord.EndOf(ReadRecord());
 
+    /// <summary>The sandbox has gone on in another sentry.</summary>
+    public bool HasMoved => FlightRecord.HasMoved(ReadRecord());
+
     public void Delete(bool keepLog)
     {
         try

@@ -45,6 +45,12 @@ public sealed class SentryProcess : IDisposable
     /// <summary>Once it has ended: how its first program had ended, as wait4(2) reports it; null when that had not.</summary>
     public int? ProgramEnd { get; private set; }
 
+    /// <summary>Once it has ended: whether it ever had a program.</summary>
+    public bool HasBegun { get; private set; }
+
+    /// <summary>Once it has ended: its sandbox has gone on in another sentry.</summary>
+    public bool HasMoved { get; private set; }
+
     /// <summary>Once it has ended: its log, when it has failed and said something.</summary>
     public string? CrashLog { get; private set; }
 
@@ -202,7 +208,7 @@ public sealed class SentryProcess : IDisposable
         ExitStatus? status = _process.End(ExitGrace);
         bool ordered = Volatile.Read(ref _closing);
         bool failed = !ordered && status is not { Signaled: false, Code: 0 };
-        ProgramEnd = _files.ReadEnd();
+        (ProgramEnd, HasBegun, HasMoved) = (_files.ReadEnd(), _files.HasBegun, _files.HasMoved);
         CrashLog = failed && LogFiles.LastLine(_files.Log) is not null ? _files.Log : null;
         string reason = Describe(status, broken, ordered);
         _channel.Dispose();

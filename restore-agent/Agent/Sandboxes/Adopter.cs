@@ -64,6 +64,7 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
             OnSavePoint = savePoints.Reached,
             OnChanged = records.Save,
             CrashLog = record.CrashLog,
+            Successor = record.Successor,
         };
         if (!sandbox.IsDetached)
             _ = sandbox.Exit.ContinueWith(_ => ForgetAsync(sandbox), TaskScheduler.Default);
@@ -73,15 +74,23 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
             return sandbox;
         }
 
+        SentryProcess? sentry = null;
         try
         {
-            SentryProcess? sentry = record.SentryId is { } id && IsOfThisBoot(record) ? SentryProcess.Adopt(folders, id, record.Sentry, record.Platform) : null;
+            sentry = record.SentryId is { } id && IsOfThisBoot(record) ? SentryProcess.Adopt(folders, id, record.Sentry, record.Platform) : null;
             if (sentry is null && !HasBegun(record) && IsOfThisBoot(record))
                 return Abandon(sandbox);
             if (sentry is null)
-                sandbox.Finish(EndOf(record));
+                sandbox.Finish(EndOf(record, sandbox));
             else
                 sandbox.AdoptAsync(sentry, GoferProcess.Find(record.Gofer), record.Programs).GetAwaiter().GetResult();
+        }
+        catch (AgentException) when (sentry is { Ended.IsCompleted: true })
+        {
+            // It ended while it was being taken over; how, has been or is being found out.
+            if (!sentry.HasBegun)
+                return Abandon(sandbox);
+            sandbox.Exit.GetAwaiter().GetResult();
         }
         catch (AgentException e)
         {
@@ -103,6 +112,7 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
     private static Sandbox? Abandon(Sandbox sandbox)
     {
         sandbox.Finish(new ExitReport { ExitCode = Sandbox.SandboxFailed, Reason = "the agent died while the sandbox was started" });
+        sandbox.Released.GetAwaiter().GetResult(); // its record is not written after this
         return null;
     }
 
@@ -117,13 +127,13 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
     }
 
     /// <summary>How a sandbox ended that nobody saw end.</summary>
-    private ExitReport EndOf(SandboxRecord record)
+    private ExitReport EndOf(SandboxRecord record, Sandbox sandbox)
     {
         if (!IsOfThisBoot(record))
             return new ExitReport { ExitCode = Sandbox.SandboxFailed, Reason = "the host was started anew" };
         SentryFiles files = SentryFiles.Of(folders, record.SentryId ?? "");
         if (files.ReadEnd() is { } status)
-            return Sandbox.Report(status);
+            return files.HasMoved ? sandbox.ReportMove() : Sandbox.Report(status);
         string what = LogFiles.LastLine(files.Log) is { } line ? ": " + line : files.DescribeCall() is { } call ? " serving " + call : "";
         return new ExitReport { ExitCode = Sandbox.SandboxFailed, Reason = "the sentry died while there was no agent" + what };
     }

@@ -59,6 +59,9 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     /// <summary>The log of the sentry that failed.</summary>
     public string? CrashLog { get; set; }
 
+    /// <summary>The name of the sandbox that goes on, or is to, in its place.</summary>
+    public string? Successor { get; set; }
+
     /// <summary>By which a later agent finds the sentry.</summary>
     public string? SentryId => _sentry?.Id;
 
@@ -75,28 +78,15 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         if (Identity.Program.Terminal)
             program = program with { Terminal = streams.ForTerminal(1, window) };
         using ConnectedNetwork connected = network.Connect(restored: false);
-        StartRequest request = new()
-        {
-            Program = program,
-            HostName = Identity.HostName,
-            Strace = Identity.Strace,
-            SaveAtCall = Identity.SaveAtCall,
-            CrashAtCall = Identity.CrashAtCall,
-            Links = connected.Links,
-            HostNetwork = connected.HasBroker,
-            Files = network.Files,
-            Volumes = Volumes.ToSpecs(Identity.Volumes),
-            Tmpfs = Identity.Tmpfs,
-            Limits = Identity.Limits,
-        };
+        StartRequest request = SandboxRequests.Start(Identity, network, connected, program);
         int[] descriptors = [gofer.SentryDescriptor, .. streams.ForStart(Identity.Strace), .. connected.Descriptors, .. TerminalOf(program.Terminal, streams)];
         return await BeginAsync(sentry, gofer, request, descriptors).ConfigureAwait(false);
     }
 
     /// <summary>Restores into an empty sentry; programs that were started by exec in this very sandbox keep their streams. The caller holds <see cref="Gate"/>.</summary>
     /// <param name="inPlace">The state is one that this sandbox saved itself.</param>
-    /// <param name="handOver">Ends the saved sandbox, which stands still, as the last thing before this one goes on; gives what came for it meanwhile.</param>
-    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace, Func<Task<KeptFrame[]>>? handOver = null)
+    /// <param name="handOver">Has the sentry go on in place of the saved sandbox, which stands still.</param>
+    public async Task<Reply> RestoreAsync(SentryProcess sentry, GoferProcess gofer, int stateFile, int memoryFile, WindowSize? window, bool inPlace, Func<SentryProcess, Task>? handOver = null)
     {
         ExecutedProgram[] programs = _programs.Running();
         Adopt(sentry, gofer);
@@ -104,22 +94,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         List<(TerminalSpec Terminal, Streams Streams)> terminals = [.. programs.Where(p => p.HasTerminal).Select(p => (p.Streams.ForTerminal(p.Pid, null), p.Streams))];
         if (Identity.Program.Terminal)
             terminals.Insert(0, (streams.ForTerminal(1, window), streams));
-        bool changes = !inPlace && (network.IsNewIdentity || network.ChangesFiles);
-        RestoreRequest request = new()
-        {
-            ExecStreams = [.. programs.Select(p => p.Pid)],
-            Limits = Identity.Limits,
-            Terminals = [.. terminals.Select(t => t.Terminal)],
-            Strace = Identity.Strace,
-            SaveAtCall = Identity.SaveAtCall,
-            Links = connected.Links,
-            HostNetwork = connected.HasBroker,
-            Hold = handOver is not null || !network.AddressesAreFree.IsCompletedSuccessfully,
-            Kept = inPlace ? [] : network.Kept,
-            NewIdentity = !inPlace && network.IsNewIdentity,
-            HostName = !inPlace && network.IsNewIdentity ? Identity.HostName : null,
-            Files = changes ? network.Files : [],
-        };
+        bool hold = handOver is not null || !network.AddressesAreFree.IsCompletedSuccessfully;
+        RestoreRequest request = SandboxRequests.Restore(Identity, network, connected, programs, [.. terminals.Select(t => t.Terminal)], hold, inPlace);
         List<int> descriptors = [gofer.SentryDescriptor, stateFile, memoryFile, .. streams.ForStart(false)];
         foreach (ExecutedProgram program in programs)
             descriptors.AddRange(program.Streams.ForStart(false));
@@ -134,9 +110,19 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
 
         // The sentry was made ready while others on the link were asked; an answer ends it before it has said a word there.
         await network.AddressesAreFree.ConfigureAwait(false);
-        KeptFrame[] kept = handOver is null ? [] : await handOver().ConfigureAwait(false);
-        await sentry.RequestAsync(new BeginRequest { Kept = kept }, [], RequestTimeout).ConfigureAwait(false);
+        await (handOver is null ? BeginAsync(sentry, [], []) : handOver(sentry)).ConfigureAwait(false);
         return reply;
+    }
+
+    /// <summary>Lets a restored guest go on that was held.</summary>
+    public static Task BeginAsync(SentryProcess sentry, KeptFrame[] kept, int[] baton) => sentry.RequestAsync(new BeginRequest { Kept = kept }, baton, RequestTimeout);
+
+    /// <summary>This guest, which stands still, goes on from now on only if the other has not: what has come for it.</summary>
+    public async Task<KeptFrame[]> HandOverAsync(string successor, Baton baton)
+    {
+        Successor = successor;
+        OnChanged?.Invoke(this);
+        return (await Running().RequestAsync(new HandOverRequest(), [baton.Descriptor], RequestTimeout).ConfigureAwait(false)).KeptFrames;
     }
 
     /// <summary>What has come for a guest that stands still since its state was written.</summary>
@@ -200,6 +186,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         if (reply.Adoption is not { Version: Protocol } adoption)
             throw AgentException.Failed($"the sentry speaks version {reply.Adoption?.Version ?? 0} of the protocol, this agent {Protocol}");
         _programs.Update(adoption);
+        Successor = null; // else it would have ended with the agent before
         using ConnectedNetwork? connected = network.Reconnect();
         if (connected is not null)
             await sentry.RequestAsync(new ConnectLinksRequest { Links = connected.Links }, connected.Descriptors, RequestTimeout).ConfigureAwait(false);
@@ -246,6 +233,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
                 Gofer = _gofer?.Identity,
                 Programs = _programs.ToRecord(),
                 Network = network.Save([]),
+                Successor = Successor,
                 Exit = _exit.Task.IsCompletedSuccessfully ? _exit.Task.Result : null,
                 CrashLog = CrashLog,
             };
@@ -371,6 +359,9 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
         ? new ExitReport { ExitCode = (waitStatus >> 8) & 0xFF }
         : new ExitReport { ExitCode = 128 + (waitStatus & 0x7F) };
 
+    /// <summary>The end of one whose successor goes on.</summary>
+    public ExitReport ReportMove() => new() { ExitCode = 0, Reason = $"went on as {Successor}" };
+
     private static int[] TerminalOf(TerminalSpec? terminal, Streams streams) => terminal is null ? [] : streams.TerminalDescriptors;
 
     // While a dump that stops the guest was made, the program's or the sentry's end was set aside: it counts when the guest goes on after all.
@@ -444,7 +435,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
 
         if (sentry.ProgramEnd is { } status)
         {
-            Finish(Report(status));
+            Finish(sentry.HasMoved ? ReportMove() : Report(status));
             return;
         }
 

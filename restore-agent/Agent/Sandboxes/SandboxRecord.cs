@@ -28,6 +28,9 @@ public sealed record SandboxRecord
 
     public SavedNetwork? Network { get; init; }
 
+    /// <summary>The name of the sandbox that is to go on in its place.</summary>
+    public string? Successor { get; init; }
+
     /// <summary>Set once it has ended.</summary>
     public ExitReport? Exit { get; init; }
 

@@ -85,7 +85,7 @@ public sealed class SandboxService(AgentFolders folders, SandboxTable table, San
             SentryProcess sentry = await taken.ConfigureAwait(false);
             GoferProcess serving = gofer;
             (taken, gofer) = (null, null);
-            Func<Task<KeptFrame[]>>? handOver = image.Pending is { } source ? () => source.HandOverAsync(sandbox.Identity.Name) : null;
+            Func<SentryProcess, Task>? handOver = image.Pending is { } source ? successor => source.HandOverAsync(sandbox.Identity.Name, successor) : null;
             Reply reply = await ExclusivelyAsync(sandbox, () => sandbox.RestoreAsync(sentry, serving, prepared.Files.State, prepared.Files.Memory, window, inPlace: false, handOver)).ConfigureAwait(false);
             return (sandbox, Describe(sandbox, 1, reply.PauseNanoseconds));
         }

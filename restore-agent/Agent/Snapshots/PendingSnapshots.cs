@@ -1,5 +1,5 @@
+using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
-using RestoreAgent.Api;
 using Sentry.Control;
 using Snapshot.Images;
 
@@ -63,13 +63,42 @@ public sealed record PendingSnapshot(Sandbox Source, SnapshotInfo Info, OpenFile
     /// <summary>The dumped sandbox has gone on elsewhere.</summary>
     public bool IsHandedOver { get; private set; }
 
-    /// <summary>Ends the dumped sandbox; what has come for it since is the other's.</summary>
-    public async Task<KeptFrame[]> HandOverAsync(string successor)
+    /// <summary>Has another go on in place of the dumped sandbox; what has come for that since is the other's. Which of them goes on does not depend on this agent:
+    /// it is whoever takes the baton, and the dumped one tries that when the agent dies.</summary>
+    public async Task HandOverAsync(string successor, SentryProcess to)
     {
-        KeptFrame[] kept = await Source.KeptFramesAsync().ConfigureAwait(false);
+        using Baton baton = Baton.Create();
+        KeptFrame[] kept = await Source.HandOverAsync(successor, baton).ConfigureAwait(false);
+        try
+        {
+            await Sandbox.BeginAsync(to, kept, [baton.Descriptor]).ConfigureAwait(false);
+        }
+        catch (AgentException) when (baton.IsFree)
+        {
+            // Nothing that it still has to read may let it go on.
+            to.Kill();
+            await to.Ended.ConfigureAwait(false);
+            if (!baton.IsFree)
+                End();
+            throw;
+        }
+        catch (AgentException) when (to.Ended.IsCompleted)
+        {
+            End();
+            throw;
+        }
+        catch (AgentException)
+        {
+            // It goes on, and says so too late.
+        }
+
+        End();
+    }
+
+    private void End()
+    {
         IsHandedOver = true;
-        Source.Finish(new ExitReport { ExitCode = 0, Reason = $"went on as {successor}" });
-        return kept;
+        Source.Finish(Source.ReportMove());
     }
 
     public void Dispose()
