@@ -118,6 +118,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>TCP_*: what the options of tcp(7) set.</summary>
     public TcpOptions TcpOptions => _tcpOptions;
 
+    /// <summary>Other options of tcp(7); what takes effect at once does so with <see cref="OnOptionsChanged"/>.</summary>
+    public void SetOptions(TcpOptions options) => _tcpOptions = Layer.OptionsCache.Share(options);
+
     /// <summary>TCP_MAXSEG as getsockopt shows it: that of the connection, or the one that was set.</summary>
     public int MaxSegment => _state is TcpState.Closed or TcpState.Listen && _tcpOptions.MaxSegment > 0 ? _tcpOptions.MaxSegment
         : _state is TcpState.Closed or TcpState.Listen ? TcpConstants.DefaultMss : Snd.Mss;
@@ -195,7 +198,9 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>TCP_QUICKACK: acknowledges what waits at once, or goes back to delaying.</summary>
     public void SetQuickAck(bool quick)
     {
-        _tcpOptions.QuickAck = _quickAckSet = quick;
+        _quickAckSet = quick;
+        if (_tcpOptions.QuickAck != quick)
+            SetOptions(_tcpOptions with { QuickAck = quick });
         TcpDelayedAck.SetQuick(this, quick);
     }
 

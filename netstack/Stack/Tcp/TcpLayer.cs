@@ -13,6 +13,7 @@ public sealed partial class TcpLayer
     [NotSaved("counts within a second")] private long _challengeSecond;
     [NotSaved("counts within a second")] private int _challenges;
     [NotSaved("empty ones only")] private readonly TcpPools _pools = new();
+    [NotSaved("a cache")] private readonly TcpOptionsCache _optionsCache = new();
     [NotSaved("a cache")] private readonly Dictionary<(InetAddress Remote, InetAddress Local, int Interface), TcpRoute> _routes = [];
     [NotSaved("of the cache")] private int _routeGeneration;
     [NotSaved("told when the stack goes on")] private readonly HashSet<TcpEndpoint> _held = [];
@@ -29,6 +30,8 @@ public sealed partial class TcpLayer
     internal TcpPorts Ports => _ports;
 
     internal TcpPools Pools => _pools;
+
+    internal TcpOptionsCache OptionsCache => _optionsCache;
 
     /// <summary>Connections whose socket is closed.</summary>
     public int OrphanCount => _orphans;
@@ -48,7 +51,7 @@ public sealed partial class TcpLayer
         if (!options.SendBufferLocked)
             options.SendBuffer = _stack.Settings.SendBuffer[1];
         TcpCongestionControl.TryParse(_stack.Settings.CongestionControl, out TcpCongestionKind kind);
-        return new TcpEndpoint(_stack, isV6, options, new TcpOptions(), kind);
+        return new TcpEndpoint(_stack, isV6, options, _optionsCache.Default, kind);
     }
 
     /// <summary>All endpoints, in no order: listeners, connections, half-open ones and TIME-WAIT (for /proc/net/tcp and sock_diag). The last two are made to be

@@ -220,7 +220,7 @@ internal static class TcpListen
     private static TcpEndpoint MakeChild(TcpRequest request, in TcpSegmentIn segment, in IpInfo info)
     {
         TcpEndpoint listener = request.Listener;
-        var child = new TcpEndpoint(listener.Stack, listener.IsV6, listener.Options.Copy(), listener.TcpOptions.Copy(), listener.CongestionKind)
+        var child = new TcpEndpoint(listener.Stack, listener.IsV6, listener.Options.Copy(), listener.TcpOptions, listener.CongestionKind)
         {
             LocalAddress = request.Tuple.Local,
             LocalPort = request.Tuple.LocalPort,

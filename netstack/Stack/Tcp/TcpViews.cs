@@ -19,7 +19,7 @@ internal static class TcpViews
         };
     }
 
-    public static TcpEndpoint Of(TcpTimeWait waiting) => new(waiting.Stack, waiting.IsV6, new EndpointOptions { OwnerUid = waiting.User.OwnerUid }, new TcpOptions(), TcpCongestionKind.Cubic)
+    public static TcpEndpoint Of(TcpTimeWait waiting) => new(waiting.Stack, waiting.IsV6, new EndpointOptions { OwnerUid = waiting.User.OwnerUid }, waiting.Stack.Tcp.OptionsCache.Default, TcpCongestionKind.Cubic)
     {
         State = waiting.State,
         LocalAddress = waiting.Tuple.Local,

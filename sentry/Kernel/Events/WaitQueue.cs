@@ -39,44 +39,63 @@ public interface IExclusiveWaiter : IWaiter
 /// again and register again, epoll items register in <see cref="RestorePhase.Links"/>.</summary>
 public class WaitQueue
 {
-    private List<(IWaiter Waiter, PollEvents Events, bool Exclusive)>? _waiters;
+    private readonly record struct Entry(IWaiter Waiter, PollEvents Events, bool Exclusive);
 
-    public bool IsEmpty => _waiters is null || _waiters.Count == 0;
+    // The first stands in the object itself: most queues never have a second one.
+    private Entry _first;
+    private List<Entry>? _others;
 
-    public void Add(IWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup, false));
+    public bool IsEmpty => _first.Waiter is null;
+
+    private int Count => _first.Waiter is null ? 0 : 1 + (_others?.Count ?? 0);
+
+    public void Add(IWaiter waiter, PollEvents events) => Add(new Entry(waiter, events | PollEvents.Err | PollEvents.Hup, false));
 
     /// <summary>A waiter that a wake-up may pass over when another such one has been told.</summary>
-    public void AddExclusive(IExclusiveWaiter waiter, PollEvents events) => (_waiters ??= new(2)).Add((waiter, events | PollEvents.Err | PollEvents.Hup, true));
+    public void AddExclusive(IExclusiveWaiter waiter, PollEvents events) => Add(new Entry(waiter, events | PollEvents.Err | PollEvents.Hup, true));
 
     public virtual void Remove(IWaiter waiter)
     {
-        if (_waiters is null)
-            return;
-        for (int i = _waiters.Count - 1; i >= 0; i--)
+        for (int i = (_others?.Count ?? 0) - 1; i >= 0; i--)
         {
-            if (ReferenceEquals(_waiters[i].Waiter, waiter))
-                _waiters.RemoveAt(i);
+            if (ReferenceEquals(_others![i].Waiter, waiter))
+                _others.RemoveAt(i);
+        }
+
+        if (!ReferenceEquals(_first.Waiter, waiter))
+            return;
+        _first = default;
+        if (_others is { Count: > 0 })
+        {
+            _first = _others[0];
+            _others.RemoveAt(0);
         }
     }
 
     /// <summary>Tells every waiter that is interested in any of <paramref name="events"/>. Waiters stay until they remove themselves.</summary>
     public void Wake(PollEvents events = PollEvents.All)
     {
-        if (_waiters is null)
-            return;
         bool told = false;
-        for (int i = 0; i < _waiters.Count; i++)
+        for (int i = 0; i < Count; i++)
         {
-            (IWaiter waiter, PollEvents wanted, bool exclusive) = _waiters[i];
-            if ((wanted & events) == 0 || (exclusive && told))
+            Entry entry = i == 0 ? _first : _others![i - 1];
+            if ((entry.Events & events) == 0 || (entry.Exclusive && told))
                 continue;
-            int count = _waiters.Count;
-            if (exclusive)
-                told = ((IExclusiveWaiter)waiter).OnWakeExclusive(this, events);
+            int count = Count;
+            if (entry.Exclusive)
+                told = ((IExclusiveWaiter)entry.Waiter).OnWakeExclusive(this, events);
             else
-                waiter.OnWake(this, events);
-            if (_waiters.Count < count)
-                i -= count - _waiters.Count;
+                entry.Waiter.OnWake(this, events);
+            if (Count < count)
+                i -= count - Count;
         }
+    }
+
+    private void Add(in Entry entry)
+    {
+        if (_first.Waiter is null)
+            _first = entry;
+        else
+            (_others ??= new(2)).Add(entry);
     }
 }

@@ -42,7 +42,7 @@ public abstract partial class FileObject
     [Saved(81)] private AsyncOwner? _asyncOwner;
     [Saved(82)] private DirectoryNotify? _notify;
     [Saved(83)] private bool _wasCreated;
-    [NotSaved("watchers register again after a restore")] private List<IFileWatcher>? _watchers;
+    [NotSaved("watchers register again after a restore")] private object? _watchers;
 
     protected FileObject(OpenFlags flags) => _flags = flags & ~(OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoCtty | OpenFlags.Truncate | OpenFlags.CloseOnExec);
 
@@ -76,12 +76,11 @@ public abstract partial class FileObject
     {
         if (--_references != 0)
             return;
-        if (_watchers is { } watchers)
-        {
-            _watchers = null;
-            foreach (IFileWatcher watcher in watchers)
-                watcher.OnFileReleased(this);
-        }
+        object? watchers = _watchers;
+        _watchers = null;
+        (watchers as IFileWatcher)?.OnFileReleased(this);
+        foreach (IFileWatcher watcher in watchers as List<IFileWatcher> ?? [])
+            watcher.OnFileReleased(this);
 
         if (HasLocks)
             Locks.ReleaseFlock(this);
@@ -91,9 +90,24 @@ public abstract partial class FileObject
     }
 
     /// <summary>Has <paramref name="watcher"/> told when the last reference goes, without itself being a reference (epoll(7), question 6).</summary>
-    internal void AddWatcher(IFileWatcher watcher) => (_watchers ??= []).Add(watcher);
+    internal void AddWatcher(IFileWatcher watcher)
+    {
+        // A list is made for the second one only: most sockets of a server have one watcher.
+        if (_watchers is null)
+            _watchers = watcher;
+        else if (_watchers is List<IFileWatcher> several)
+            several.Add(watcher);
+        else
+            _watchers = new List<IFileWatcher>(2) { (IFileWatcher)_watchers, watcher };
+    }
 
-    internal void RemoveWatcher(IFileWatcher watcher) => _watchers?.Remove(watcher);
+    internal void RemoveWatcher(IFileWatcher watcher)
+    {
+        if (ReferenceEquals(_watchers, watcher))
+            _watchers = null;
+        else
+            (_watchers as List<IFileWatcher>)?.Remove(watcher);
+    }
 
     /// <summary>The last reference is gone.</summary>
     protected virtual void OnRelease()

@@ -26,10 +26,10 @@ internal static class TcpSocketOptions
         switch (name)
         {
             case TCP.NODELAY:
-                options.NoDelay = on;
+                options = options with { NoDelay = on };
                 break;
             case TCP.CORK:
-                options.Cork = on;
+                options = options with { Cork = on };
                 break;
             case TCP.QUICKACK:
                 socket.SetQuickAck(on);
@@ -37,46 +37,46 @@ internal static class TcpSocketOptions
             case TCP.MAXSEG:
                 if (number is not 0 and (< MinSegment or > MaxSegment))
                     return Errno.EINVAL;
-                options.MaxSegment = number;
+                options = options with { MaxSegment = number };
                 break;
             case TCP.KEEPIDLE:
                 if (number is < 1 or > MaxKeepTime)
                     return Errno.EINVAL;
-                options.KeepIdle = number;
+                options = options with { KeepIdle = number };
                 break;
             case TCP.KEEPINTVL:
                 if (number is < 1 or > MaxKeepTime)
                     return Errno.EINVAL;
-                options.KeepInterval = number;
+                options = options with { KeepInterval = number };
                 break;
             case TCP.KEEPCNT:
                 if (number is < 1 or > MaxProbes)
                     return Errno.EINVAL;
-                options.KeepCount = number;
+                options = options with { KeepCount = number };
                 break;
             case TCP.SYNCNT:
                 if (number is < 1 or > MaxProbes)
                     return Errno.EINVAL;
-                options.SynCount = number;
+                options = options with { SynCount = number };
                 break;
             case TCP.LINGER2:
-                options.Linger2 = number < 0 ? -1 : Math.Min(number, MaxLinger2);
+                options = options with { Linger2 = number < 0 ? -1 : Math.Min(number, MaxLinger2) };
                 break;
             case TCP.DEFER_ACCEPT:
-                options.DeferAccept = DeferredSeconds(number);
+                options = options with { DeferAccept = DeferredSeconds(number) };
                 break;
             case TCP.WINDOW_CLAMP:
                 if (number == 0 && socket.Tcp.State != TcpState.Closed)
                     return Errno.EINVAL;
-                options.WindowClamp = number == 0 ? 0 : Math.Max(number, SocketMinReceiveBuffer / 2);
+                options = options with { WindowClamp = number == 0 ? 0 : Math.Max(number, SocketMinReceiveBuffer / 2) };
                 break;
             case TCP.USER_TIMEOUT:
                 if (number < 0)
                     return Errno.EINVAL;
-                options.UserTimeout = number;
+                options = options with { UserTimeout = number };
                 break;
             case TCP.NOTSENT_LOWAT:
-                options.NotSentLowWater = (uint)number;
+                options = options with { NotSentLowWater = (uint)number };
                 break;
             case TCP.REPAIR:
                 return Errno.EPERM;
@@ -98,6 +98,7 @@ internal static class TcpSocketOptions
                 return Errno.ENOPROTOOPT;
         }
 
+        socket.Tcp.SetOptions(options);
         socket.OnOptionsChanged();
         return Errno.None;
     }
@@ -175,7 +176,7 @@ internal static class TcpSocketOptions
         string text = Encoding.Latin1.GetString(name);
         if (!TcpLayer.CongestionControls.Contains(text))
             return Errno.ENOENT;
-        socket.Tcp.TcpOptions.Congestion = text;
+        socket.Tcp.SetOptions(socket.Tcp.TcpOptions with { Congestion = text });
         socket.OnOptionsChanged();
         return Errno.None;
     }

@@ -99,7 +99,7 @@ public sealed class InetStateTests
     {
         (TcpSocket client, _) = Connect();
         client.Ip.KeepAlive = true;
-        client.Tcp.TcpOptions.KeepIdle = 100;
+        client.Tcp.SetOptions(client.Tcp.TcpOptions with { KeepIdle = 100 });
         client.OnOptionsChanged();
         GuestKernel restored = Restore(_kernel.Kernel, out FakeHost host);
         restored.Timers.RunExpired();

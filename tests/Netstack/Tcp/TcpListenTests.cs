@@ -144,8 +144,8 @@ public sealed class TcpListenTests
     {
         using var pair = new TcpPair(setUp: e =>
         {
-            e.TcpOptions.NoDelay = true;
-            e.TcpOptions.KeepIdle = 77;
+            e.SetOptions(e.TcpOptions with { NoDelay = true });
+            e.SetOptions(e.TcpOptions with { KeepIdle = 77 });
             e.Options.KeepAlive = true;
         });
         Assert.True(pair.Server.TcpOptions.NoDelay);

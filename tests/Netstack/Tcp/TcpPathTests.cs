@@ -64,7 +64,7 @@ public sealed class TcpPathTests
     [Fact]
     public void SoftErrors_AreToldWhenTheConnectionTimesOut()
     {
-        using var pair = new TcpPair(setUp: e => e.TcpOptions.UserTimeout = 5000);
+        using var pair = new TcpPair(setUp: e => e.SetOptions(e.TcpOptions with { UserTimeout = 5000 }));
         pair.Wire.Filter = f => f[12] != 8 || f[13] != 0;
         pair.A.Send(pair.Client, new byte[100]);
         TcpEndpoint client = pair.Client;

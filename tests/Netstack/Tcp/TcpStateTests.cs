@@ -81,9 +81,9 @@ public sealed class TcpStateTests
         using var pair = new TcpPair(setUp: e =>
         {
             e.Options.KeepAlive = true;
-            e.TcpOptions.KeepIdle = 5;
-            e.TcpOptions.KeepInterval = 1;
-            e.TcpOptions.KeepCount = 3;
+            e.SetOptions(e.TcpOptions with { KeepIdle = 5 });
+            e.SetOptions(e.TcpOptions with { KeepInterval = 1 });
+            e.SetOptions(e.TcpOptions with { KeepCount = 3 });
         });
         pair.A.SaveAndRestore();
         pair.Net.RunFor(4 * SimNetwork.Second);

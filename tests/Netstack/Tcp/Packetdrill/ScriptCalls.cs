@@ -299,43 +299,43 @@ internal static class ScriptOptions
                 endpoint.Options.KeepAlive = value != 0;
                 break;
             case "TCP_NODELAY":
-                endpoint.TcpOptions.NoDelay = value != 0;
+                endpoint.SetOptions(endpoint.TcpOptions with { NoDelay = value != 0 });
                 break;
             case "TCP_CORK":
-                endpoint.TcpOptions.Cork = value != 0;
+                endpoint.SetOptions(endpoint.TcpOptions with { Cork = value != 0 });
                 break;
             case "TCP_MAXSEG":
-                endpoint.TcpOptions.MaxSegment = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { MaxSegment = (int)value });
                 break;
             case "TCP_USER_TIMEOUT":
-                endpoint.TcpOptions.UserTimeout = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { UserTimeout = (int)value });
                 break;
             case "TCP_NOTSENT_LOWAT":
-                endpoint.TcpOptions.NotSentLowWater = (uint)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { NotSentLowWater = (uint)value });
                 break;
             case "TCP_QUICKACK":
                 endpoint.SetQuickAck(value != 0);
                 break;
             case "TCP_KEEPIDLE":
-                endpoint.TcpOptions.KeepIdle = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { KeepIdle = (int)value });
                 break;
             case "TCP_KEEPINTVL":
-                endpoint.TcpOptions.KeepInterval = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { KeepInterval = (int)value });
                 break;
             case "TCP_KEEPCNT":
-                endpoint.TcpOptions.KeepCount = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { KeepCount = (int)value });
                 break;
             case "SO_LINGER":
                 endpoint.Options.Linger = (int)value;
                 break;
             case "TCP_LINGER2":
-                endpoint.TcpOptions.Linger2 = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { Linger2 = (int)value });
                 break;
             case "TCP_SYNCNT":
-                endpoint.TcpOptions.SynCount = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { SynCount = (int)value });
                 break;
             case "TCP_DEFER_ACCEPT":
-                endpoint.TcpOptions.DeferAccept = (int)value;
+                endpoint.SetOptions(endpoint.TcpOptions with { DeferAccept = (int)value });
                 break;
             case "TCP_INQ" or "SO_ZEROCOPY" or "IP_TOS" or "IP_MTU_DISCOVER" or "IP_FREEBIND":
                 break;
