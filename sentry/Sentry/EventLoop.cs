@@ -24,6 +24,7 @@ internal sealed class EventLoop : IDisposable
     private readonly int _stop;
     private readonly MainClock _clock;
     private readonly Dictionary<ulong, IEventSource> _sources = [];
+    private readonly IdleTrim _trim = new();
     private volatile bool _stopped;
 
     public EventLoop(MainClock clock)
@@ -55,7 +56,7 @@ internal sealed class EventLoop : IDisposable
         Span<byte> expirations = stackalloc byte[8];
         while (!_stopped)
         {
-            Result<int> count = HostEvents.WaitEpoll(_epoll, events, -1);
+            Result<int> count = HostEvents.WaitEpoll(_epoll, events, _trim.Remaining);
             if (count.IsError)
             {
                 if (count.Error == Errno.EINTR)
@@ -63,6 +64,9 @@ internal sealed class EventLoop : IDisposable
                 throw new SentryException($"cannot wait for events: {count.Error}");
             }
 
+            _trim.Look();
+            if (count.Value == 0)
+                continue;
             lock (kernel.Lock)
             {
                 foreach (EpollEvent occurred in events[..count.Value])
