@@ -154,6 +154,23 @@ public sealed class TcpListenTests
     }
 
     [Fact]
+    public void Options_AreSharedWhileEqual_AndChangedForOneOnly()
+    {
+        using var net = new SimNetwork();
+        SimHost host = net.AddHost("a");
+        TcpEndpoint one = host.NewTcp(), two = host.NewTcp();
+        Assert.Same(one.TcpOptions, two.TcpOptions);
+        one.SetOptions(one.TcpOptions with { NoDelay = true });
+        Assert.True(one.TcpOptions.NoDelay);
+        Assert.False(two.TcpOptions.NoDelay);
+        two.SetOptions(two.TcpOptions with { NoDelay = true });
+        Assert.Same(one.TcpOptions, two.TcpOptions);
+        two.SetQuickAck(false);
+        Assert.True(one.TcpOptions.QuickAck);
+        Assert.False(two.TcpOptions.QuickAck);
+    }
+
+    [Fact]
     public void ConnectToSelf_Works()
     {
         using var net = new SimNetwork();
