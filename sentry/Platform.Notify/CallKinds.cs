@@ -4,7 +4,8 @@ namespace Sentry.Platform.Notify;
 
 /// <summary>
 /// What the entry code does with a call, by its number. Only calls whose handlers read and write the caller's memory and nothing else of it have a
-/// kind: what needs registers, changes the address space, or must see memory as it is at the time of the call (futex(2)) goes the plain way.
+/// kind: what needs registers, changes the address space, or must see memory as it is at the time of the call (futex(2)) goes the plain way, and so does
+/// sched_yield(2), which is made to let others have the processor: a thread that waits at its mailbox keeps it.
 /// </summary>
 internal static class CallKinds
 {
@@ -24,7 +25,7 @@ internal static class CallKinds
             Sysno.fchown, Sysno.fchdir, Sysno.umask, Sysno.flock, Sysno.fallocate, Sysno.fadvise64, Sysno.readahead, Sysno.copy_file_range, Sysno.splice, Sysno.tee, Sysno.vmsplice,
             Sysno.socket, Sysno.bind, Sysno.connect, Sysno.listen, Sysno.shutdown, Sysno.getsockopt, Sysno.sendmmsg, Sysno.recvmmsg,
             Sysno.select, Sysno.pselect6, Sysno.epoll_create, Sysno.epoll_create1, Sysno.eventfd, Sysno.eventfd2, Sysno.timerfd_create, Sysno.timerfd_gettime, Sysno.inotify_init1,
-            Sysno.futex, Sysno.sched_yield, Sysno.kill, Sysno.tkill, Sysno.tgkill, Sysno.alarm, Sysno.getitimer, Sysno.setitimer, Sysno.wait4, Sysno.waitid,
+            Sysno.futex, Sysno.kill, Sysno.tkill, Sysno.tgkill, Sysno.alarm, Sysno.getitimer, Sysno.setitimer, Sysno.wait4, Sysno.waitid,
             Sysno.getpid, Sysno.gettid, Sysno.getppid, Sysno.getuid, Sysno.geteuid, Sysno.getgid, Sysno.getegid, Sysno.getpgrp, Sysno.getpgid, Sysno.getsid, Sysno.getpriority,
             Sysno.sched_getscheduler, Sysno.semop, Sysno.semtimedop, Sysno.msgsnd, Sysno.msgrcv, Sysno.mincore])
             kinds[number] = UseMailbox | None << AddressShift;
