@@ -6,7 +6,15 @@ namespace Netstack.Links;
 /// </summary>
 /// <param name="Lineage">Made once, the same in all copies.</param>
 /// <param name="Generation">How often it was restored.</param>
-public sealed record LinkIdentity(string Lineage, int Generation, MacAddress Mac, InetAddress Address, InetAddress AddressV6);
+public sealed record LinkIdentity(string Lineage, int Generation, MacAddress Mac, InetAddress Address, InetAddress AddressV6)
+{
+    /// <summary>Whether both cannot be on one network.</summary>
+    public bool ConflictsWith(LinkIdentity other) =>
+        Mac == other.Mac || (!Address.IsAny && Address == other.Address) || (!AddressV6.IsAny && AddressV6 == other.AddressV6);
+
+    /// <summary>Whether it is a later copy of the same sandbox.</summary>
+    public bool IsLaterThan(LinkIdentity other) => Lineage == other.Lineage && Generation > other.Generation;
+}
 
 /// <summary>An address in use.</summary>
 public sealed class Lease
@@ -64,10 +72,9 @@ public sealed class LeaseTable(string network, Subnet subnet, Subnet subnetV6, I
         Lease? replaced = null;
         foreach (Lease other in _leases)
         {
-            if (!Conflicts(other.Identity, identity))
+            if (!identity.ConflictsWith(other.Identity))
                 continue;
-            bool succeeds = other.IsYielding && other.Identity.Lineage == identity.Lineage && identity.Generation > other.Identity.Generation;
-            if (!succeeds)
+            if (!other.IsYielding || !identity.IsLaterThan(other.Identity))
                 throw new LeaseRefusedException(Refusal(identity, other));
             replaced = other;
         }
@@ -80,9 +87,6 @@ public sealed class LeaseTable(string network, Subnet subnet, Subnet subnetV6, I
     }
 
     public void Release(Lease lease) => _leases.Remove(lease);
-
-    private static bool Conflicts(LinkIdentity a, LinkIdentity b) =>
-        a.Mac == b.Mac || (!a.Address.IsAny && a.Address == b.Address) || (!a.AddressV6.IsAny && a.AddressV6 == b.AddressV6);
 
     private string Refusal(LinkIdentity identity, Lease other)
     {

@@ -15,7 +15,7 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
 {
     private const int HeaderSize = VirtioNetHeader.Size;
     private const int MaxFrame = EthernetHeader.Size + EthernetHeader.TagSize + 65536;
-    private const int MaxBatch = 48, MaxQueued = 512;
+    private const int MaxBatch = 48, MaxQueued = 512, MaxDrained = 8;
     private const int KeepWhole = 24 * 1024, GatherFrom = 2048;
     private const uint Readable = 1, Writable = 4, Failed = 8, HungUp = 16;
 
@@ -93,21 +93,32 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
 
     private static bool IsFull(Errno error) => error is Errno.EAGAIN or Errno.ENOBUFS;
 
-    private void ReadFrames()
+    /// <summary>Takes what has come already, without waiting for the event loop.</summary>
+    public void Drain()
     {
-        for (int i = 0; i < MaxBatch && !_closed; i++)
+        for (int i = 0; i < MaxDrained && ReadFrames() == MaxBatch; i++)
         {
+        }
+    }
+
+    /// <summary>How many there were, at most <see cref="MaxBatch"/>.</summary>
+    private int ReadFrames()
+    {
+        for (int i = 0; i < MaxBatch; i++)
+        {
+            if (_closed)
+                return i;
             if (_spare.Length == 0)
                 _spare = GC.AllocateUninitializedArray<byte>(HeaderSize + MaxFrame);
             Result<int> got = HostFile.Read(Descriptor, _spare);
 
             // ENETDOWN is told once when the host sets the device down, which it may set up again (packet(7)).
             if (got.Error is Errno.EAGAIN or Errno.EINTR or Errno.ENETDOWN)
-                return;
+                return i;
             if (got.IsError || got.Value == 0)
             {
                 Close();
-                return;
+                return i;
             }
 
             if (network.IsHeld)
@@ -121,6 +132,8 @@ internal sealed class LinkDriver(int descriptor, EventLoop loop, NetworkNamespac
                 bytes = _spare.AsSpan(0, got.Value).ToArray();
             Receive(bytes, got.Value);
         }
+
+        return MaxBatch;
     }
 
     /// <inheritdoc/>

@@ -38,6 +38,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     private bool _over;
     private int _agentsLost;
     private Action<KeptFrame[]>? _begin;
+    private LinkDriver[] _links = [];
 
     /// <param name="listener">Where later agents come; -1 for nowhere.</param>
     /// <param name="record">The file of the flight record; -1 for none.</param>
@@ -144,7 +145,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
         RootSetup.Build(_kernel, new GoferClient(descriptors[0]), request.Volumes, request.Tmpfs);
         WatchGofer(descriptors[0]);
         RootSetup.WriteFiles(_kernel, request.Files);
-        LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
+        _links = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
         UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
         UseStrace(request.Strace ? descriptors[4] : -1);
         UseCallSites();
@@ -182,11 +183,11 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
 
         _begin = kept =>
         {
-            LinkDriver[] drivers = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
+            _links = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), request.NewIdentity);
             UseHostNetwork(request.HostNetwork ? descriptors[broker] : -1);
             _programs.ShowTerminals(request.Terminals);
             Thawer.Start(_kernel);
-            LinkSetup.DeliverKept(drivers, request.Kept.Concat(kept));
+            LinkSetup.DeliverKept(_links, request.Kept.Concat(kept));
         };
         if (!request.Hold)
             BeginRestored([]);
@@ -222,7 +223,13 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
             begin(kept);
     }
 
-    private KeptFrame[] KeptFrames() => [.. _kernel.Network.Kept.ToArray().Select(k => new KeptFrame(k.Link, k.Frame))];
+    private KeptFrame[] KeptFrames()
+    {
+        // What the event loop has not got to yet would end with this process.
+        foreach (LinkDriver link in _links)
+            link.Drain();
+        return [.. _kernel.Network.Kept.ToArray().Select(k => new KeptFrame(k.Link, k.Frame))];
+    }
 
     private void UseHostNetwork(int broker)
     {
@@ -379,7 +386,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     {
         try
         {
-            LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors, newIdentity: false);
+            _links = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors, newIdentity: false);
             return new Reply();
         }
         catch (SentryException e)

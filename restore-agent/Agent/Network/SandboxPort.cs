@@ -73,6 +73,9 @@ public sealed class SandboxPort : IFrameSink
         Flush();
     }
 
+    /// <summary>The sandbox has ended; what comes for it waits still, for a later copy.</summary>
+    public void Leave() => Disconnect();
+
     /// <summary>Another port takes its place, with the frames that wait.</summary>
     public void YieldTo(SandboxPort successor)
     {

@@ -44,10 +44,14 @@ public sealed class SwitchMember(SandboxPort port, IReadOnlyList<string> names, 
 /// </summary>
 public sealed class SwitchNetwork : INameSource
 {
+    // A checkpoint and the restore after it take a tenth of a second; what a sender has sent so long ago it has sent again by itself.
+    private const long Remembrance = 3_000_000_000;
+
     private readonly Action<SwitchNetwork> _unused;
     private readonly Lock _lock = new();
     private readonly LearningSwitch _switch = new();
     private readonly List<SwitchMember> _members = [];
+    private readonly List<SwitchMember> _left = [];
     private readonly LeaseTable _leases;
     private readonly NameServer _server;
     private readonly Outbound _outbound;
@@ -120,12 +124,15 @@ public sealed class SwitchNetwork : INameSource
     {
         SandboxPort port = new(Loop, _switch, names[0]);
         SwitchMember member = new(port, names, rights, servers);
+        foreach (SwitchMember left in _left.Where(l => identity.ConflictsWith(l.Lease.Identity) && !identity.IsLaterThan(l.Lease.Identity)).ToArray())
+            End(left);
         try
         {
             (member.Lease, Lease? replaced) = _leases.Claim(identity, names[0], member);
             if (replaced?.Owner is SwitchMember before)
             {
                 _members.Remove(before);
+                _left.Remove(before);
                 before.Port.YieldTo(port);
             }
         }
@@ -149,11 +156,35 @@ public sealed class SwitchNetwork : INameSource
     /// <summary>Free addresses, or those asked for.</summary>
     public (InetAddress Address, InetAddress AddressV6) Choose(InetAddress wanted, InetAddress wantedV6) => _leases.Choose(wanted, wantedV6);
 
+    /// <summary>Unplugs a sandbox. One that stood still for a checkpoint keeps its place for a few seconds: what comes for it meanwhile is for the sandbox that is
+    /// restored from that checkpoint, and anyone else who wants its addresses gets them.</summary>
     public void Remove(SwitchMember member)
     {
-        member.Port.Close();
         if (!_members.Remove(member))
+        {
+            member.Port.Close();
             return;
+        }
+
+        if (!member.Lease.IsYielding)
+        {
+            End(member);
+            return;
+        }
+
+        member.Port.Leave();
+        _left.Add(member);
+        Loop.At(NetworkLoop.Now + Remembrance, () =>
+        {
+            if (_left.Contains(member))
+                End(member);
+        });
+    }
+
+    private void End(SwitchMember member)
+    {
+        member.Port.Close();
+        _left.Remove(member);
         _leases.Release(member.Lease);
         foreach (InetAddress address in (InetAddress[])[member.Lease.Identity.Address, member.Lease.Identity.AddressV6])
             _outbound.Abort(address);

@@ -227,6 +227,49 @@ public sealed class SwitchNetworkTests : IDisposable
         Assert.Equal([4, 5, 6], await asked);
     }
 
+    [Fact]
+    public async Task Remove_OfOneThatStoodStill_KeepsFramesForTheNextCopy()
+    {
+        Guest other = Plug("other");
+        SwitchMember first = Member("a", 1);
+        using (Guest before = new(first, _network))
+        {
+            before.Echo(7);
+            Assert.Equal([1, 2, 3], other.Ask(before.Address, 7, [1, 2, 3]));
+            _network.Loop.Invoke(first.Hold);
+        }
+
+        _network.Loop.Invoke(() => _network.Remove(first));
+        long sent = first.Port.Port!.Sent;
+        Task<byte[]?> asked = Task.Run(() => other.Ask(first.Lease.Identity.Address, 7, [4, 5, 6]));
+        Assert.True(SpinWait.SpinUntil(() => first.Port.Port!.Sent > sent, TimeSpan.FromSeconds(2)), "nothing came for the sandbox that has ended");
+        using Guest after = new(Member("a", 2), _network, echo: 7);
+        Assert.Equal([4, 5, 6], await asked);
+    }
+
+    [Fact]
+    public void Remove_OfOneThatStoodStill_LeavesItsAddressesToAnyone()
+    {
+        SwitchMember first = Member("a", 1);
+        _network.Loop.Invoke(first.Hold);
+        _network.Loop.Invoke(() => _network.Remove(first));
+        SwitchMember other = Member("b", 0);
+        Assert.Null(first.Port.Port);
+        Assert.NotNull(other.Port.Port);
+        Assert.Throws<LeaseRefusedException>(() => Member("a", 2));
+    }
+
+    [Fact]
+    public void Remove_OfOneThatStoodStill_EndsAfterAWhile()
+    {
+        SwitchMember first = Member("a", 1);
+        _network.Loop.Invoke(first.Hold);
+        _network.Loop.Invoke(() => _network.Remove(first));
+        Assert.NotNull(first.Port.Port);
+        Assert.True(SpinWait.SpinUntil(() => first.Port.Port is null, TimeSpan.FromSeconds(60)), "it never ends");
+        Member("a", 1);
+    }
+
     public void Dispose()
     {
         foreach (Guest guest in _guests)
