@@ -266,3 +266,9 @@ public sealed class RootFactAttribute : FactAttribute
             Skip = "redis-server is not installed";
     }
 }
+
+/// <summary>A theory that makes network namespaces.</summary>
+public sealed class RootTheoryAttribute : TheoryAttribute
+{
+    public RootTheoryAttribute() => Skip = new RootFactAttribute().Skip;
+}
