@@ -12,7 +12,7 @@ Errno confined = Confinement.Enter();
 if (confined != Errno.None)
     return Fail($"cannot confine myself: {confined}");
 using UnixChannel channel = new(socket);
-return Service.Run(channel) ? 0 : Fail("the sentry broke the protocol");
+return !BrokerGreeting.Send(channel) || Service.Run(channel) ? 0 : Fail("the sentry broke the protocol");
 
 static int Fail(string message)
 {

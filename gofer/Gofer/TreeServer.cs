@@ -38,6 +38,11 @@ public sealed class TreeServer : IDisposable
     /// <summary>Serves until the peer is gone (true) or breaks the protocol (false).</summary>
     public bool Run()
     {
+        var greeting = new FrameWriter(_channel.Output);
+        greeting.U32(0);
+        greeting.Text(GoferProtocol.Build.Identity);
+        if (_channel.Send(greeting.Finish()) != Errno.None)
+            return true;
         for (; ; )
         {
             Errno error = _channel.Receive(out ReadOnlySpan<byte> frame, out int stray);

@@ -15,6 +15,10 @@ public sealed partial class GoferClient : IDisposable
 {
     private readonly GoferChannel _channel;
     private bool _broken;
+    private bool _greeted;
+
+    /// <summary>Why this sentry and its gofer cannot work together, known after the first call; null while nothing is known against it.</summary>
+    public string? Refusal { get; private set; }
 
     /// <summary>Takes over the socket.</summary>
     public GoferClient(int socket) => _channel = new GoferChannel(new UnixChannel(socket));
@@ -131,7 +135,14 @@ public sealed partial class GoferClient : IDisposable
         descriptor = -1;
         if (_broken)
             return Errno.EIO;
-        if (_channel.Send(request) != Errno.None || _channel.Receive(out ReadOnlySpan<byte> frame, out descriptor) != Errno.None)
+        if (_channel.Send(request) != Errno.None || !IsGreeted(out int early))
+            return Break();
+        Errno received = _channel.Receive(out ReadOnlySpan<byte> frame, out descriptor);
+        if (early >= 0 && descriptor < 0 && received == Errno.None)
+            descriptor = early;
+        else if (early >= 0)
+            HostFile.Close(early);
+        if (received != Errno.None)
             return Break();
         reply = new FrameReader(frame);
         var error = (Errno)(int)reply.U32();
@@ -144,6 +155,22 @@ public sealed partial class GoferClient : IDisposable
         }
 
         return sound ? error : Break();
+    }
+
+    // The gofer starts while the sentry does other things, so its identity is looked at no sooner than its first answer.
+    /// <param name="early">That answer's descriptor, when the host gave it out together with the identity.</param>
+    private bool IsGreeted(out int early)
+    {
+        early = -1;
+        if (_greeted)
+            return true;
+        if (_channel.Receive(out ReadOnlySpan<byte> frame, out early) != Errno.None)
+            return false;
+        Refusal = GoferProtocol.Refuse(frame);
+        _greeted = Refusal is null;
+        if (!_greeted && early >= 0)
+            HostFile.Close(early);
+        return _greeted;
     }
 
     private Errno Break()

@@ -44,7 +44,7 @@ builder.WebHost.ConfigureKestrel(kestrel =>
     kestrel.Limits.MaxRequestBodySize = 16 << 20;
     kestrel.ListenUnixSocket(folders.HttpSocket, listen => listen.Use(next => connection => PeerCheck.CheckAsync(connection, () => next(connection))));
 });
-builder.Services.ConfigureHttpJsonOptions(o => o.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiJson.Default));
+builder.Services.ConfigureHttpJsonOptions(o => StrictJson.Apply(o.SerializerOptions));
 builder.Services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
 builder.Services.AddOpenApi();
 builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(3));
@@ -68,6 +68,7 @@ builder.Services
 
 WebApplication app = builder.Build();
 app.UseMiddleware<ProblemMiddleware>();
+app.UseMiddleware<BuildCheck>();
 Endpoints.Map(app);
 app.Services.GetRequiredService<Adopter>().Run();
 app.Services.GetRequiredService<SentryPool>().Begin();

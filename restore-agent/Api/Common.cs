@@ -6,9 +6,9 @@ namespace RestoreAgent.Api;
 /// <summary>An error as RFC 9457 has it, with the one line that is for the user.</summary>
 public sealed record Problem
 {
-    public string Type { get; init; } = "about:blank";
+    public string Type { get; set; } = "about:blank";
 
-    public string Title { get; init; } = "";
+    public string Title { get; set; } = "";
 
     public int Status { get; init; }
 
@@ -29,7 +29,7 @@ public sealed record VersionReport
     public int PooledSentries { get; init; }
 
     /// <summary>Where the agent keeps snapshots unless told otherwise.</summary>
-    public string DefaultStore { get; init; } = "";
+    public string DefaultStore { get; set; } = "";
 }
 
 /// <summary>One line of GET /v1/doctor.</summary>
@@ -72,6 +72,9 @@ public sealed record AttachRequest
     /// <summary>What an HTTP request returned as <see cref="Started.AttachToken"/>.</summary>
     public string? Token { get; init; }
 
+    /// <summary>What <see cref="ApiHeaders.Build"/> is over HTTP.</summary>
+    public string? Build { get; init; }
+
     public bool StraceDescriptor { get; init; }
 
     /// <summary>A stream socket comes along that carries what is typed to a terminal and what it shows; used when the program has a terminal.</summary>
@@ -111,7 +114,7 @@ public sealed record AttachReply
 }
 
 /// <summary>The contract's JSON codec, shared by agent and clients.</summary>
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(ProgramOptions))]
 [JsonSerializable(typeof(RunRequest))]
 [JsonSerializable(typeof(VolumeOptions[]))]

@@ -56,17 +56,17 @@ public sealed record NetworkDetails
     /// <summary>none, sandbox or host.</summary>
     public required string Mode { get; init; }
 
-    public LinkDetails[] Links { get; init; } = [];
+    public LinkDetails[] Links { get; set; } = [];
 
     /// <summary>As [IP]:HOST:GUEST[/udp].</summary>
-    public string[] Published { get; init; } = [];
+    public string[] Published { get; set; } = [];
 
     public bool Outbound { get; init; }
 
     /// <summary>How often the sandbox was restored, counted along its copies.</summary>
     public int Generation { get; init; }
 
-    public ConnectionDetails[] Connections { get; init; } = [];
+    public ConnectionDetails[] Connections { get; set; } = [];
 
     /// <summary>How many connections there are, when not all are listed.</summary>
     public int ConnectionCount { get; init; }
@@ -91,9 +91,9 @@ public sealed record LinkDetails
 
     public required string Mac { get; init; }
 
-    public string[] Addresses { get; init; } = [];
+    public string[] Addresses { get; set; } = [];
 
-    public string[] Gateways { get; init; } = [];
+    public string[] Gateways { get; set; } = [];
 
     /// <summary>Frames that found no room, and (of a switch) that used another sandbox's address.</summary>
     public long Dropped { get; init; }

@@ -6,7 +6,7 @@ public sealed record ProgramOptions
     public required string[] Arguments { get; init; }
 
     /// <summary>NAME=value, added to the default environment.</summary>
-    public string[] Environment { get; init; } = [];
+    public string[] Environment { get; set; } = [];
 
     public string? WorkingDirectory { get; init; }
 
@@ -33,16 +33,16 @@ public abstract record NewSandbox
     public bool Strace { get; init; }
 
     /// <summary>Test aid: the guest call number that means "checkpoint, destroy and restore this sandbox here"; -1 for none.</summary>
-    public int SaveAtCall { get; init; } = -1;
+    public int SaveAtCall { get; set; } = -1;
 
     /// <summary>Test aid: the guest call number at which the sentry fails; -1 for none.</summary>
-    public int CrashAtCall { get; init; } = -1;
+    public int CrashAtCall { get; set; } = -1;
 
     /// <summary>How system calls are intercepted; null for the default, notify.</summary>
     public string? Platform { get; init; }
 
     /// <summary>Folders of the host's in the sandbox; in a restore those of the snapshot that are elsewhere now.</summary>
-    public VolumeOptions[] Volumes { get; init; } = [];
+    public VolumeOptions[] Volumes { get; set; } = [];
 
     /// <summary>Null: none, or those of a snapshot.</summary>
     public LimitOptions? Limits { get; init; }
@@ -62,7 +62,7 @@ public sealed record RunRequest : NewSandbox
     public string? HostName { get; init; }
 
     /// <summary>Empty file systems in memory.</summary>
-    public TmpfsOptions[] Tmpfs { get; init; } = [];
+    public TmpfsOptions[] Tmpfs { get; set; } = [];
 }
 
 /// <summary>A folder of the host's that is shared with a sandbox: each sees the other's changes at once.</summary>
@@ -100,7 +100,7 @@ public sealed record TmpfsOptions
     public long Size { get; init; }
 
     /// <summary>Permissions of its root.</summary>
-    public uint Mode { get; init; } = 0x3FF;
+    public uint Mode { get; set; } = 0x3FF;
 }
 
 /// <summary>Body of POST /v1/snapshots/{name}/restore.</summary>
@@ -156,14 +156,14 @@ public sealed record SandboxSummary
 
     public required string Name { get; init; }
 
-    /// <summary>starting, running or exited.</summary>
+    /// <summary>starting, running, exited, or unreachable when it was started by an agent of another build.</summary>
     public required string State { get; init; }
 
     public required string[] Arguments { get; init; }
 
     public required string RootFolder { get; init; }
 
-    public string Platform { get; init; } = "";
+    public string Platform { get; set; } = "";
 
     public DateTimeOffset Created { get; init; }
 
@@ -171,7 +171,7 @@ public sealed record SandboxSummary
     public int SentryPid { get; init; }
 
     /// <summary>none, host, or the addresses of its links with the nets they are on.</summary>
-    public string[] Networks { get; init; } = [];
+    public string[] Networks { get; set; } = [];
 
     /// <summary>The snapshot that it was restored from.</summary>
     public string? RestoredFrom { get; init; }
@@ -192,10 +192,10 @@ public sealed record ExitReport
 /// <summary>Body of POST /v1/sandboxes/{name}/signal.</summary>
 public sealed record SignalProgramRequest
 {
-    public int Signal { get; init; } = 15;
+    public int Signal { get; set; } = 15;
 
     /// <summary>The guest process; 0 for all.</summary>
-    public int Pid { get; init; } = 1;
+    public int Pid { get; set; } = 1;
 }
 
 /// <summary>Body of POST /v1/sandboxes/{name}/checkpoint.</summary>
@@ -234,7 +234,7 @@ public sealed record CheckpointReport
     public long StoredBytes { get; init; }
 
     /// <summary>A line for each connection or listener of the host's network that the snapshot does not hold.</summary>
-    public string[] Lost { get; init; } = [];
+    public string[] Lost { get; set; } = [];
 }
 
 /// <summary>Answer to GET /v1/sandboxes/{name}/inspect.</summary>
@@ -242,10 +242,10 @@ public sealed record SandboxDetails
 {
     public required SandboxSummary Summary { get; init; }
 
-    public ProcessDetails[] Processes { get; init; } = [];
+    public ProcessDetails[] Processes { get; set; } = [];
 
     /// <summary>Unimplemented calls that its programs made, by name.</summary>
-    public Dictionary<string, long> UnimplementedCalls { get; init; } = [];
+    public Dictionary<string, long> UnimplementedCalls { get; set; } = [];
 
     /// <summary>What the sentry's log says of its failure: the guest call it served, the error, the stack trace.</summary>
     public string? CrashReport { get; init; }
@@ -268,7 +268,7 @@ public sealed record ProcessDetails
 
     public int Threads { get; init; }
 
-    public string State { get; init; } = "";
+    public string State { get; set; } = "";
 
-    public string[] Arguments { get; init; } = [];
+    public string[] Arguments { get; set; } = [];
 }

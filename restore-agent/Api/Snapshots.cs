@@ -28,22 +28,22 @@ public sealed record SnapshotDetails
 
     public DateTimeOffset Created { get; init; }
 
-    public string HostName { get; init; } = "";
+    public string HostName { get; set; } = "";
 
-    public string Platform { get; init; } = "";
+    public string Platform { get; set; } = "";
 
-    public string RootFolder { get; init; } = "";
+    public string RootFolder { get; set; } = "";
 
     public long StateBytes { get; init; }
 
     /// <summary>The length of the memory image with its holes.</summary>
     public long MemoryLength { get; init; }
 
-    public ProcessDetails[] Processes { get; init; } = [];
+    public ProcessDetails[] Processes { get; set; } = [];
 
-    public BaseFileDetails[] BaseFiles { get; init; } = [];
+    public BaseFileDetails[] BaseFiles { get; set; } = [];
 
-    public Dictionary<string, long> UnimplementedCalls { get; init; } = [];
+    public Dictionary<string, long> UnimplementedCalls { get; set; } = [];
 }
 
 /// <summary>A file of the base tree that a snapshot depends on.</summary>

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using RestoreAgent.Api;
+using Sentry.Host;
 
 namespace SnapshotRpc;
 
@@ -12,10 +13,15 @@ public sealed class AgentClient : IDisposable
 {
     private const int ComeBackMilliseconds = 60_000, TryAgainMilliseconds = 100, MostLosses = 20;
 
+    private static readonly string[] OfAnyBuild = ["v1/version", "v1/stop"];
+
     private long _patience;
     private int _losses;
     private volatile bool _wasThere;
     private readonly HttpClient _http;
+
+    /// <summary>The agent's contract as this program has it.</summary>
+    public static ProtocolBuild Build { get; } = new("API", ProtocolFingerprint.Value);
 
     public AgentClient(bool start = true)
     {
@@ -31,6 +37,7 @@ public sealed class AgentClient : IDisposable
             },
         };
         _http = new HttpClient(handler) { BaseAddress = new Uri("http://agent/"), Timeout = Timeout.InfiniteTimeSpan };
+        _http.DefaultRequestHeaders.Add(ApiHeaders.Build, Build.Identity);
     }
 
     public T Get<T>(string path, JsonTypeInfo<T> type) => Read(Send(HttpMethod.Get, path, null), type);
@@ -143,6 +150,14 @@ public sealed class AgentClient : IDisposable
             if (method != HttpMethod.Get)
                 throw new CliException("the agent has died before it answered; what it was asked for may be done or not");
             OnLost();
+        }
+
+        // An agent that checks has refused already; one that knows nothing of builds may have understood anything.
+        string? agent = response.Headers.TryGetValues(ApiHeaders.Build, out IEnumerable<string>? builds) ? builds.First() : null;
+        if (!OfAnyBuild.Contains(path.Split('?')[0]) && agent is null && Build.Refuse(agent, "the agent", "this snapshot-rpc", "snapshot-rpc agent restart replaces it, and sandboxes go on") is { } refusal)
+        {
+            response.Dispose();
+            throw new CliException(refusal);
         }
 
         if (response.IsSuccessStatusCode)

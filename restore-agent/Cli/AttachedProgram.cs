@@ -100,6 +100,7 @@ public sealed class AttachedProgram : IDisposable
             Key = HasKey ? _key : null,
             Window = TerminalSession.Window,
             Progress = _progress is not null,
+            Build = AgentClient.Build.Identity,
         };
         _descriptors = [.. descriptors];
         try
@@ -184,7 +185,7 @@ public sealed class AttachedProgram : IDisposable
             try
             {
                 FrameChannel next = Connect();
-                AttachRequest request = started ? new AttachRequest { Follow = _key } : _sent with { Again = true };
+                AttachRequest request = started ? new AttachRequest { Follow = _key, Build = AgentClient.Build.Identity } : _sent with { Again = true };
                 next.Send(JsonSerializer.SerializeToUtf8Bytes(request, ApiJson.Default.AttachRequest), started ? [] : _descriptors);
                 FrameChannel before = _agent;
                 _agent = next;

@@ -5,7 +5,8 @@ namespace Sentry.Control;
 /// <summary>
 /// What agent and sentry say to each other: length-prefixed JSON frames over a Unix stream socket that the sentry is born with, descriptors
 /// riding along as SCM_RIGHTS. The agent sends requests, each answered by one <see cref="Reply"/> with the same id; the sentry sends
-/// events (id 0). A request names how many descriptors come with it and in what order.
+/// events (id 0). A request names how many descriptors come with it and in what order. Properties with a default can be set: the generated reader makes what
+/// can only be initialized null or 0 where a message leaves it out.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(StartRequest), "start")]
@@ -45,7 +46,7 @@ public sealed record ProgramSpec
     /// <summary>NAME=value.</summary>
     public required string[] Environment { get; init; }
 
-    public string WorkingDirectory { get; init; } = "/";
+    public string WorkingDirectory { get; set; } = "/";
 
     public uint Uid { get; init; }
 
@@ -106,7 +107,7 @@ public sealed record TmpfsSpec
     public long Size { get; init; }
 
     /// <summary>Permissions of its root.</summary>
-    public uint Mode { get; init; } = 0x3FF;
+    public uint Mode { get; set; } = 0x3FF;
 }
 
 /// <summary>
@@ -122,16 +123,16 @@ public sealed record NetworkLink
     public required string Mac { get; init; }
 
     /// <summary>Bytes of an IP packet.</summary>
-    public int Mtu { get; init; } = 1500;
+    public int Mtu { get; set; } = 1500;
 
     /// <summary>10.0.0.2/24, fd00::2/64.</summary>
-    public string[] Addresses { get; init; } = [];
+    public string[] Addresses { get; set; } = [];
 
     /// <summary>Default gateways, one of each IP version.</summary>
-    public string[] Gateways { get; init; } = [];
+    public string[] Gateways { get; set; } = [];
 
     /// <summary>Whether frames longer than the MTU may be written with a gso_type, and frames without checksum (VIRTIO_NET_HDR_F_NEEDS_CSUM).</summary>
-    public bool Offloads { get; init; } = true;
+    public bool Offloads { get; set; } = true;
 
     /// <summary>In a restore: the descriptor goes to the image's interface of this name, which keeps its own MAC, MTU, addresses and routes (or with
     /// <see cref="RestoreRequest.NewIdentity"/> takes those given here). False: an interface is added, as at a start.</summary>
@@ -153,31 +154,31 @@ public sealed record StartRequest : ControlMessage
 {
     public required ProgramSpec Program { get; init; }
 
-    public string HostName { get; init; } = "sandbox";
+    public string HostName { get; set; } = "sandbox";
 
     /// <summary>Interfaces beside loopback.</summary>
-    public NetworkLink[] Links { get; init; } = [];
+    public NetworkLink[] Links { get; set; } = [];
 
     /// <summary>Sockets of IP are the host's, made by a broker; there are no links then.</summary>
     public bool HostNetwork { get; init; }
 
     /// <summary>Written into the overlay before the program starts.</summary>
-    public SeedFile[] Files { get; init; } = [];
+    public SeedFile[] Files { get; set; } = [];
 
     /// <summary>In the order in which the gofer has them.</summary>
-    public VolumeSpec[] Volumes { get; init; } = [];
+    public VolumeSpec[] Volumes { get; set; } = [];
 
-    public TmpfsSpec[] Tmpfs { get; init; } = [];
+    public TmpfsSpec[] Tmpfs { get; set; } = [];
 
     public LimitsSpec? Limits { get; init; }
 
     public bool Strace { get; init; }
 
     /// <summary>The test aid --crash-at-call: fail at this guest call number; -1 for none.</summary>
-    public int CrashAtCall { get; init; } = -1;
+    public int CrashAtCall { get; set; } = -1;
 
     /// <summary>Raise <see cref="SavePointReached"/> at these guest call numbers (the test aid --save-at-call); -1 for none.</summary>
-    public int SaveAtCall { get; init; } = -1;
+    public int SaveAtCall { get; set; } = -1;
 }
 
 /// <summary>Starts another program in a running sandbox. Descriptors: standard input, output, error, terminal. The reply's <see cref="Reply.Pid"/> is its process id.</summary>
@@ -212,12 +213,12 @@ public sealed record CheckpointRequest : ControlMessage
 public sealed record RestoreRequest : ControlMessage
 {
     /// <summary>The processes started by exec whose standard streams come along; others' streams read as EOF and fail with EPIPE.</summary>
-    public int[] ExecStreams { get; init; } = [];
+    public int[] ExecStreams { get; set; } = [];
 
     public LimitsSpec? Limits { get; init; }
 
     /// <summary>Interfaces; those of the image are named with <see cref="NetworkLink.ReplacesSaved"/>.</summary>
-    public NetworkLink[] Links { get; init; } = [];
+    public NetworkLink[] Links { get; set; } = [];
 
     /// <summary>The sandbox is another than the one in the image: inherited connections are reset, addresses and MACs are those of <see cref="Links"/>.</summary>
     public bool NewIdentity { get; init; }
@@ -229,20 +230,20 @@ public sealed record RestoreRequest : ControlMessage
     public bool Hold { get; init; }
 
     /// <summary>What came for the guest after the image's state was written.</summary>
-    public KeptFrame[] Kept { get; init; } = [];
+    public KeptFrame[] Kept { get; set; } = [];
 
     /// <summary>As in a start. The image's sockets of the other kind are closed as if their network had gone.</summary>
     public bool HostNetwork { get; init; }
 
     /// <summary>Written into the overlay before the guest goes on.</summary>
-    public SeedFile[] Files { get; init; } = [];
+    public SeedFile[] Files { get; set; } = [];
 
     /// <summary>The terminals that someone looks at or that are logged; programs' others go on without.</summary>
-    public TerminalSpec[] Terminals { get; init; } = [];
+    public TerminalSpec[] Terminals { get; set; } = [];
 
     public bool Strace { get; init; }
 
-    public int SaveAtCall { get; init; } = -1;
+    public int SaveAtCall { get; set; } = -1;
 }
 
 /// <summary>Joins another end with the terminal of a program. Descriptor: as with <see cref="TerminalSpec.Attached"/>.</summary>
@@ -272,7 +273,7 @@ public sealed record AdoptRequest : ControlMessage;
 /// <summary>Gives interfaces of the running sandbox new descriptors, one for each link, which take the place of those they had.</summary>
 public sealed record ConnectLinksRequest : ControlMessage
 {
-    public NetworkLink[] Links { get; init; } = [];
+    public NetworkLink[] Links { get; set; } = [];
 }
 
 /// <summary>Ends the sentry and with it the sandbox. Nothing answers.</summary>
@@ -293,7 +294,7 @@ public sealed record HandOverRequest : ControlMessage;
 public sealed record BeginRequest : ControlMessage
 {
     /// <summary>What came for it since the image's state was written, beyond what the request had.</summary>
-    public KeptFrame[] Kept { get; init; } = [];
+    public KeptFrame[] Kept { get; set; } = [];
 }
 
 /// <summary>A frame that came while a guest stood still, for whoever goes on from its image.</summary>
@@ -315,27 +316,27 @@ public sealed record Reply : ControlMessage
     public SandboxInspection? Inspection { get; init; }
 
     /// <summary>The frames that have come since the state was written; empty unless the guest stands still.</summary>
-    public KeptFrame[] KeptFrames { get; init; } = [];
+    public KeptFrame[] KeptFrames { get; set; } = [];
 
     public Adoption? Adoption { get; init; }
 
     /// <summary>Of a checkpoint: the files of the base tree on which the image depends.</summary>
-    public BaseFile[] BaseFiles { get; init; } = [];
+    public BaseFile[] BaseFiles { get; set; } = [];
 }
 
 /// <summary>What a running sentry tells a new agent.</summary>
 public sealed record Adoption
 {
-    /// <summary>Of this protocol; an agent that speaks another one leaves the sandbox alone.</summary>
-    public int Version { get; init; }
+    /// <summary><see cref="ControlProtocol"/>'s identity; an agent that has another leaves the sandbox alone.</summary>
+    public string? Build { get; init; }
 
-    public string Platform { get; init; } = "";
+    public string Platform { get; set; } = "";
 
     /// <summary>Programs started by exec that run.</summary>
-    public RunningProgram[] Programs { get; init; } = [];
+    public RunningProgram[] Programs { get; set; } = [];
 
     /// <summary>Programs started by exec that have ended, the last ones.</summary>
-    public ProgramEnd[] Ends { get; init; } = [];
+    public ProgramEnd[] Ends { get; set; } = [];
 }
 
 /// <summary>A program started by exec.</summary>
@@ -359,17 +360,17 @@ public sealed record BaseFile
 /// <summary>What is going on inside.</summary>
 public sealed record SandboxInspection
 {
-    public ProcessInspection[] Processes { get; init; } = [];
+    public ProcessInspection[] Processes { get; set; } = [];
 
     /// <summary>Unimplemented calls made so far, by name.</summary>
-    public Dictionary<string, long> UnimplementedCalls { get; init; } = [];
+    public Dictionary<string, long> UnimplementedCalls { get; set; } = [];
 
     public long SystemCalls { get; init; }
 
     public int SentryThreads { get; init; }
 
     /// <summary>Sockets of IP, not more than a few hundred.</summary>
-    public SocketInspection[] Sockets { get; init; } = [];
+    public SocketInspection[] Sockets { get; set; } = [];
 
     /// <summary>How many there are.</summary>
     public int SocketCount { get; init; }
@@ -403,9 +404,9 @@ public sealed record ProcessInspection
 
     public int Threads { get; init; }
 
-    public string State { get; init; } = "";
+    public string State { get; set; } = "";
 
-    public string[] Arguments { get; init; } = [];
+    public string[] Arguments { get; set; } = [];
 }
 
 /// <summary>Event: a program started by start or exec has ended; <see cref="Pid"/> 1 ends the sandbox.</summary>
@@ -426,7 +427,7 @@ public sealed record DumpFinished : ControlMessage
     public string? Error { get; init; }
 
     /// <summary>Where in the memory file there is data; the rest is holes. Pairs of offset and length, ascending.</summary>
-    public long[] DataRanges { get; init; } = [];
+    public long[] DataRanges { get; set; } = [];
 }
 
 /// <summary>Event: the gofer has closed its socket; files of the base tree can't be reached any more.</summary>
@@ -436,9 +437,12 @@ public sealed record HelperLost : ControlMessage;
 public sealed record SentryReady : ControlMessage
 {
     public required string Platform { get; init; }
+
+    /// <summary><see cref="ControlProtocol"/>'s identity; an agent that has another leaves it alone.</summary>
+    public string? Build { get; init; }
 }
 
 /// <summary>The codec of <see cref="ControlMessage"/>.</summary>
 [JsonSerializable(typeof(ControlMessage))]
-[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault)]
+[JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault, RespectNullableAnnotations = true)]
 public sealed partial class ControlJson : JsonSerializerContext;

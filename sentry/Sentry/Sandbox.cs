@@ -18,7 +18,7 @@ namespace Sentry.Main;
 /// <summary>One sandbox from birth to end: takes the agent's requests, owns the kernel and the threads that serve it.</summary>
 internal sealed class Sandbox : IHostStreamWatcher, IDisposable
 {
-    private const int ProtocolVersion = 1, MaxEnds = 256;
+    private const int MaxEnds = 256;
 
     private readonly AgentLink _agent;
     private readonly FlightRecorder _recorder;
@@ -31,6 +31,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     private readonly MainHost _host;
     private readonly HostWorkers _workers;
     private GuestKernel _kernel = null!;
+    private GoferClient? _gofer;
     private ProgramStarter _programs = null!;
     private StraceSink? _strace;
     private Checkpointer? _frozenBy;
@@ -65,7 +66,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
     /// <summary>Serves until the sandbox ends. Without a sandbox yet it ends with the agent.</summary>
     public void Run(ControlChannel channel)
     {
-        channel.Send(new SentryReady { Platform = _platform.Name });
+        channel.Send(new SentryReady { Platform = _platform.Name, Build = ControlProtocol.Build.Identity });
         ControlMessage? first = channel.ReceiveFrame(out int[] descriptors);
         if (first is null or EndRequest || !Begin(first, descriptors))
             return;
@@ -121,14 +122,16 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
                 RestoreRequest restore => Restore(restore, descriptors),
                 _ => new Reply { Error = "the sentry has no program yet: send start or restore" },
             };
+            if (_gofer?.Refusal is { } refusal)
+                reply = new Reply { Error = refusal };
             if (reply.Error is null && _begin is null)
                 _recorder.SetBegun();
             _agent.Send(reply with { Id = first.Id, PauseNanoseconds = _clock.Monotonic - began });
             return reply.Error is null;
         }
-        catch (Exception e) when (e is SentryException or Snapshot.State.InvalidImageException)
+        catch (Exception e) when (e is SentryException or Snapshot.State.InvalidImageException || _gofer?.Refusal is not null)
         {
-            _agent.Send(new Reply { Id = first.Id, Error = e.Message });
+            _agent.Send(new Reply { Id = first.Id, Error = _gofer?.Refusal ?? e.Message });
             return false;
         }
     }
@@ -142,7 +145,8 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
             return new Reply { Error = "the start request came without its descriptors" };
         _kernel = new GuestKernel(_host) { HostName = HostPath.FromText(request.HostName) };
         ResourceBounds.Apply(_kernel, request.Limits);
-        RootSetup.Build(_kernel, new GoferClient(descriptors[0]), request.Volumes, request.Tmpfs);
+        _gofer = new GoferClient(descriptors[0]);
+        RootSetup.Build(_kernel, _gofer, request.Volumes, request.Tmpfs);
         WatchGofer(descriptors[0]);
         RootSetup.WriteFiles(_kernel, request.Files);
         _links = LinkSetup.Apply(_kernel.Network, _loop, request.Links, descriptors.AsSpan(links, request.Links.Length), newIdentity: false);
@@ -164,7 +168,8 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
             return new Reply { Error = "the restore request came without its descriptors" };
         var image = new MainImage(descriptors[2]);
         var donated = new DonatedStreams(_loop, request, descriptors.AsSpan(3, streams), descriptors.AsSpan(descriptors.Length - terminals));
-        _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, new GoferClient(descriptors[0])));
+        _gofer = new GoferClient(descriptors[0]);
+        _kernel = ImageLoader.Load(descriptors[1], new RestoreServices(_host, _clock, image, donated, _gofer));
         WatchGofer(descriptors[0]);
         _programs = new ProgramStarter(_kernel, _loop);
         RootSetup.Adopt();
@@ -233,7 +238,15 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
 
     private void UseHostNetwork(int broker)
     {
-        BrokeredSockets? sockets = broker < 0 ? null : new BrokeredSockets(new BrokerClient(new UnixChannel(broker)), _loop);
+        BrokeredSockets? sockets = null;
+        if (broker >= 0)
+        {
+            var channel = new UnixChannel(broker);
+            if (BrokerGreeting.Check(channel) is { } refusal)
+                throw new SentryException(refusal);
+            sockets = new BrokeredSockets(new BrokerClient(channel), _loop);
+        }
+
         foreach (string lost in HostNetwork.Use(_kernel.Network, sockets))
             _host.Log(lost);
     }
@@ -376,7 +389,7 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
 
     private Adoption Describe() => new()
     {
-        Version = ProtocolVersion,
+        Build = ControlProtocol.Build.Identity,
         Platform = _platform.Name,
         Programs = [.. _kernel.Processes.Values.Where(g => g.Parent is null && g.Pid != 1 && g.WaitStatus is null).Select(g => new RunningProgram(g.Pid, _keys.GetValueOrDefault(g.Pid)))],
         Ends = [.. _ends],

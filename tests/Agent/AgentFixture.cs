@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using Sentry.Control;
 
 namespace Tests.Agent;
 
@@ -11,9 +12,15 @@ public sealed class AgentFixture : IDisposable
     public AgentFixture()
     {
         Folder = Directory.CreateTempSubdirectory("agent-test-").FullName;
-        string programs = Path.Combine(AppContext.BaseDirectory, "Fakes");
-        foreach (string program in Directory.GetFiles(programs))
+        Programs = Directory.CreateDirectory(Path.Combine(Folder, "programs")).FullName;
+        foreach (string fake in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "Fakes")))
+        {
+            string program = Path.Combine(Programs, Path.GetFileName(fake));
+            File.Copy(fake, program);
             File.SetUnixFileMode(program, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+
+        SentryBuild = ControlProtocol.Build.Identity;
         Root = Path.Combine(Folder, "root");
         Directory.CreateDirectory(Path.Combine(Root, "etc"));
         File.WriteAllText(Path.Combine(Root, "etc/base"), "base\n");
@@ -22,13 +29,22 @@ public sealed class AgentFixture : IDisposable
         {
             ["SNAPSHOT_RUNTIME_DIR"] = Path.Combine(Folder, "run"),
             ["SNAPSHOT_STATE_DIR"] = Path.Combine(Folder, "state"),
-            ["SNAPSHOT_PROGRAMS"] = programs,
+            ["SNAPSHOT_PROGRAMS"] = Programs,
             ["SNAPSHOT_SAVE_THROUGH_STORE"] = "1",
         };
         _agent = StartAgent();
     }
 
     public string Folder { get; }
+
+    /// <summary>Where the stand-ins are.</summary>
+    public string Programs { get; }
+
+    /// <summary>What sentries say from now on of their build.</summary>
+    public string SentryBuild
+    {
+        set => File.WriteAllText(Path.Combine(Programs, "build"), value);
+    }
 
     /// <summary>A folder to use as root file system.</summary>
     public string Root { get; }

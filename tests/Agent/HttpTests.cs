@@ -46,18 +46,50 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
     }
 
     [Theory]
-    [InlineData("{")]
-    [InlineData("{}")]
-    [InlineData("{\"rootFolder\":\"relative\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]}}")]
-    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[]}}")]
-    public async Task Run_WrongBody_IsAProblemOfOneLine(string body)
+    [InlineData("{", "")]
+    [InlineData("{}", "rootFolder")]
+    [InlineData("null", "")]
+    [InlineData("[]", "")]
+    [InlineData("{\"rootFolder\":\"relative\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]}}", "absolute path")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[]}}", "program")]
+    [InlineData("{\"rootFolder\":null,\"detach\":true,\"program\":{\"arguments\":[\"true\"]}}", "rootFolder")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":null}", "program")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{}}", "arguments")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":null}}", "arguments")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[null]}}", "arguments")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[1]}}", "arguments")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"],\"environment\":null}}", "environment")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"],\"environment\":[null]}}", "environment")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"volumes\":null}", "volumes")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"volumes\":[null]}", "volumes")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"volumes\":[{}]}", "source")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"tmpfs\":[null]}", "tmpfs")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"tmpfs\":[{\"place\":null}]}", "place")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"network\":{\"publish\":[null]}}", "publish")]
+    [InlineData("{\"rootFolder\":\"/\",\"detach\":true,\"program\":{\"arguments\":[\"true\"]},\"detach\":null}", "detach")]
+    public Task Run_WrongBody_IsAProblemOfOneLineThatNamesTheField(string body, string named) => AssertProblem("v1/sandboxes", body, named);
+
+    [Theory]
+    [InlineData("v1/sandboxes/wrong/exec", "{}", "program")]
+    [InlineData("v1/sandboxes/wrong/exec", "{\"program\":{\"arguments\":null}}", "arguments")]
+    [InlineData("v1/sandboxes/wrong/signal", "{\"signal\":null}", "signal")]
+    [InlineData("v1/sandboxes/wrong/checkpoint", "{}", "snapshot")]
+    [InlineData("v1/sandboxes/wrong/checkpoint", "{\"snapshot\":null}", "snapshot")]
+    [InlineData("v1/snapshots/wrong/restore", "{\"detach\":true,\"volumes\":null}", "volumes")]
+    [InlineData("v1/snapshots/wrong/restore", "{\"detach\":true,\"waitSeconds\":null}", "waitSeconds")]
+    [InlineData("v1/snapshots/wrong/copy", "{\"replace\":null}", "replace")]
+    [InlineData("v1/snapshots/wrong/copy", "null", "")]
+    public Task Post_WrongBody_IsAProblemOfOneLineThatNamesTheField(string path, string body, string named) => AssertProblem(path, body, named);
+
+    private async Task AssertProblem(string path, string body, string named)
     {
         using HttpClient http = Connect();
         using StringContent content = new(body, Encoding.UTF8, "application/json");
-        using HttpResponseMessage response = await http.PostAsync(new Uri("v1/sandboxes", UriKind.Relative), content);
-        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        using HttpResponseMessage response = await http.PostAsync(new Uri(path, UriKind.Relative), content);
         Problem? problem = await response.Content.ReadFromJsonAsync(ApiJson.Default.Problem);
-        Assert.False(string.IsNullOrWhiteSpace(problem!.Error));
+        Assert.Equal((HttpStatusCode.BadRequest, problem!.Error), (response.StatusCode, problem.Error));
+        Assert.False(string.IsNullOrWhiteSpace(problem.Error));
+        Assert.Contains(named, problem.Error, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', problem.Error);
     }
 

@@ -130,6 +130,18 @@ public sealed class SurvivalTests(AgentFixture agent) : IClassFixture<AgentFixtu
         agent.Client("rm", "watched");
     }
 
+    [Fact]
+    public void Record_CannotBeRead_ItsSandboxIsLeftAlone()
+    {
+        using AgentFixture other = new();
+        other.Client("run", "--rootfs", "/", "--name", "kept", "-d", "--", "sleep", "1000");
+        string record = Assert.Single(Directory.GetFiles(Path.Combine(other.Folder, "state/sandboxes"))), text = File.ReadAllText(record);
+        other.KillAndStartAnew(between: () => File.WriteAllText(record, "{\"IdentityOfAnotherKind\":1}"));
+        Assert.DoesNotContain("kept", other.Client("ps").Output, StringComparison.Ordinal);
+        other.KillAndStartAnew(between: () => File.WriteAllText(record, text));
+        Assert.Equal(0, other.Client("exec", "kept", "--", "true").ExitCode);
+    }
+
     /// <summary>Wherever a move is when the agent dies, just one of the two sandboxes goes on.</summary>
     [Theory]
     [InlineData("hand-over", false)] // the saved sandbox has heard of it

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using RestoreAgent.Agent.Http;
 using RestoreAgent.Agent.Processes;
 using RestoreAgent.Agent.Sandboxes;
 using RestoreAgent.Agent.Snapshots;
@@ -88,7 +89,9 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
         string? id = null;
         try
         {
-            request = JsonSerializer.Deserialize(frame, ApiJson.Default.AttachRequest) ?? throw new JsonException("the request is null");
+            request = StrictJson.Read<AttachRequest>(frame);
+            if (request.Build is { } build)
+                BuildCheck.Check(build);
             streams = TakeStreams(descriptors, request);
         }
         catch (Exception e) when (e is JsonException or AgentException)

@@ -54,7 +54,7 @@ public sealed class ChildProcess : IDisposable
     /// <summary>Whether how it ended cannot be told.</summary>
     public static bool IsUnknown(ExitStatus status) => !status.Signaled && status.Code == UnknownCode;
 
-    /// <summary>Waits until it has ended, and reaps it; null when it still runs after the time.</summary>
+    /// <summary>Waits until it has ended, and reaps it; null when it still runs after the time. A negative time waits for ever.</summary>
     public ExitStatus? WaitForExit(int milliseconds)
     {
         lock (_lock)
@@ -65,7 +65,7 @@ public sealed class ChildProcess : IDisposable
 
         Span<PollDescriptor> poll = [new PollDescriptor { Descriptor = _pidFd, Events = PollDescriptor.In }];
         long end = Environment.TickCount64 + milliseconds;
-        while (HostEvents.Poll(poll, (int)Math.Max(0, end - Environment.TickCount64)) is { IsError: true, Error: Errno.EINTR })
+        while (HostEvents.Poll(poll, milliseconds < 0 ? -1 : (int)Math.Max(0, end - Environment.TickCount64)) is { IsError: true, Error: Errno.EINTR })
         {
         }
 

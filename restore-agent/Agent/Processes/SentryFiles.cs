@@ -30,13 +30,29 @@ public sealed class SentryFiles
 
     public static SentryFiles Of(AgentFolders folders, string id) => new(folders, id);
 
-    /// <summary>Removes the files of sentries that are not among these.</summary>
+    /// <summary>Removes the files of sentries that are not among these, and ends those that still live: nobody has a record of them.</summary>
     public static void DeleteOthers(AgentFolders folders, IReadOnlySet<string> ids)
     {
         foreach (string file in Directory.EnumerateFiles(folders.Sentries))
         {
-            if (!ids.Contains(Path.GetFileNameWithoutExtension(file)))
-                File.Delete(file);
+            if (ids.Contains(Path.GetFileNameWithoutExtension(file)))
+                continue;
+            if (file == Of(folders, Path.GetFileNameWithoutExtension(file)).Socket && UnixChannel.Connect(HostPath.FromText(file)) is { IsOk: true } alive)
+                End(alive.Value);
+            File.Delete(file);
+        }
+    }
+
+    private static void End(UnixChannel sentry)
+    {
+        using ControlChannel channel = new(sentry);
+        try
+        {
+            channel.Send(new EndRequest());
+        }
+        catch (IOException)
+        {
+            // it has just ended
         }
     }
 

@@ -23,12 +23,14 @@ public sealed class SentryProcess : IDisposable
     private readonly Lock _eventLock = new();
     private readonly Queue<ControlMessage> _early = [];
     private Action<ControlMessage>? _handler;
+    private readonly bool _isAdopted;
     private long _lastId;
     private bool _closing;
+    private volatile bool _isUnderstood;
 
-    private SentryProcess(ControlChannel channel, ChildProcess process, string platform, SentryFiles files)
+    private SentryProcess(ControlChannel channel, ChildProcess process, string platform, SentryFiles files, bool isAdopted)
     {
-        (_channel, _process, Platform, _files) = (channel, process, platform, files);
+        (_channel, _process, Platform, _files, _isAdopted) = (channel, process, platform, files, isAdopted);
         Thread thread = new(Receive, 256 << 10) { IsBackground = true, Name = $"sentry {process.ProcessId}" };
         thread.Start();
     }
@@ -53,6 +55,9 @@ public sealed class SentryProcess : IDisposable
 
     /// <summary>Once it has ended: its log, when it has failed and said something.</summary>
     public string? CrashLog { get; private set; }
+
+    /// <summary>Why nothing can be asked of it, although it lives: it is of another build than this agent.</summary>
+    public string? Refusal { get; private set; }
 
     /// <summary>Completes when the sentry waits for start or restore.</summary>
     public Task<SentryReady> Ready => _ready.Task;
@@ -83,7 +88,7 @@ public sealed class SentryProcess : IDisposable
                 NewSession = true,
                 WorkingDirectory = "/",
             });
-            return new SentryProcess(new ControlChannel(pair.Value.First), process, platform, files);
+            return new SentryProcess(new ControlChannel(pair.Value.First), process, platform, files, isAdopted: false);
         }
         catch
         {
@@ -103,7 +108,7 @@ public sealed class SentryProcess : IDisposable
         Result<UnixChannel> connected = UnixChannel.Connect(HostPath.FromText(files.Socket));
         if (connected.IsOk)
         {
-            SentryProcess sentry = new(new ControlChannel(connected.Value), process, platform, files);
+            SentryProcess sentry = new(new ControlChannel(connected.Value), process, platform, files, isAdopted: true);
             sentry._ready.TrySetResult(new SentryReady { Platform = platform });
             return sentry;
         }
@@ -124,6 +129,29 @@ public sealed class SentryProcess : IDisposable
         }
     }
 
+    /// <summary>Asks a sentry that was taken over how it is; null when it is of another build (<see cref="Refusal"/>). Then it lives on, out of reach but for its end.</summary>
+    public async Task<Adoption?> AdoptAsync(TimeSpan timeout)
+    {
+        Reply reply;
+        try
+        {
+            reply = await RequestAsync(new AdoptRequest(), [], timeout).ConfigureAwait(false);
+        }
+        catch (AgentException) when (Refusal is not null)
+        {
+            return null;
+        }
+
+        if (reply.Adoption is { } adoption && Check(adoption.Build) is null)
+        {
+            _isUnderstood = true;
+            return adoption;
+        }
+
+        Refusal = Check(reply.Adoption?.Build);
+        return null;
+    }
+
     /// <summary>Sends a request and returns its reply; one that carries an error becomes an <see cref="AgentException"/>.</summary>
     public async Task<Reply> RequestAsync(ControlMessage request, int[] descriptors, TimeSpan timeout)
     {
@@ -134,6 +162,8 @@ public sealed class SentryProcess : IDisposable
         {
             if (_ended.Task.IsCompleted)
                 throw AgentException.Failed(await _ended.Task.ConfigureAwait(false));
+            if (Refusal is { } refusal)
+                throw AgentException.Conflict(refusal);
             try
             {
                 _channel.Send(request with { Id = id }, descriptors);
@@ -200,8 +230,12 @@ public sealed class SentryProcess : IDisposable
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             broken = e.Message;
-            _process.Kill();
+            if (!_isAdopted || _isUnderstood)
+                _process.Kill();
         }
+
+        if (_isAdopted && !_isUnderstood && !Volatile.Read(ref _closing))
+            AwaitUnreachable();
 
         // A sentry whose channel is closed has nothing left to do; its descriptors go when it ends.
         _channel.Shutdown();
@@ -222,10 +256,30 @@ public sealed class SentryProcess : IDisposable
             request.TrySetException(AgentException.Failed(reason));
     }
 
+    // A sentry of another build may have closed the channel over what it did not understand. It is left alone until it ends by itself, or is killed.
+    private void AwaitUnreachable()
+    {
+        const int forEver = -1;
+        if (_process.WaitForExit(ExitGrace / 3) is not null)
+            return;
+        Refusal ??= Check(null);
+        foreach (TaskCompletionSource<Reply> request in _requests.Values)
+            request.TrySetException(AgentException.Conflict(Refusal!));
+        _process.WaitForExit(forEver);
+    }
+
+    private string? Check(string? build) => ControlProtocol.Build.Refuse(build, $"the sentry {ProcessId}", "this agent",
+        _isAdopted ? "its sandbox goes on, but only an agent of its build can reach it; snapshot-rpc rm -f ends it" : "build both with eng/build, then snapshot-rpc agent restart");
+
     private void Dispatch(ControlMessage message)
     {
         switch (message)
         {
+            case SentryReady ready when Check(ready.Build) is { } refusal:
+                _ready.TrySetException(AgentException.Failed(refusal));
+                _ = _ready.Task.Exception;
+                Close();
+                break;
             case SentryReady ready:
                 _ready.TrySetResult(ready);
                 break;

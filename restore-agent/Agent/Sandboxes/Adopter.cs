@@ -16,7 +16,8 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
     public void Run()
     {
         HashSet<string> sentries = [], logs = ["agent.log", "gofer.log", "broker.log"];
-        foreach (SandboxRecord record in records.Load())
+        List<SandboxRecord> left = records.Load(out bool unread);
+        foreach (SandboxRecord record in left)
         {
             if (Adopt(record) is not { } sandbox)
             {
@@ -37,6 +38,8 @@ public sealed class Adopter(AgentFolders folders, SandboxRecords records, Sandbo
             _ = EndWithoutClientsAsync(sandbox);
         }
 
+        if (unread)
+            return; // what nobody seems to have may be its sandbox's
         networks.RemoveLeftOvers([.. table.All().Where(s => !s.Exit.IsCompleted).Select(s => s.Identity.Id)]);
         SentryFiles.DeleteOthers(folders, sentries);
         Clear(folders.Work, new HashSet<string>());

@@ -19,7 +19,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     /// <summary>The exit code when the sandbox, not its program, failed.</summary>
     public const int SandboxFailed = 125;
 
-    private const int Killed = 128 + 9, Protocol = 1;
+    private const int Killed = 128 + 9;
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(30), DumpTimeout = TimeSpan.FromMinutes(10);
 
     private readonly Lock _lock = new();
@@ -65,7 +65,7 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     /// <summary>By which a later agent finds the sentry.</summary>
     public string? SentryId => _sentry?.Id;
 
-    public string State => _exit.Task.IsCompleted ? "exited" : _sentry is null ? "starting" : "running";
+    public string State => _exit.Task.IsCompleted ? "exited" : _sentry is null ? "starting" : _sentry.Refusal is null ? "running" : "unreachable";
 
     public string Platform => _sentry?.Platform ?? "";
 
@@ -182,9 +182,8 @@ public sealed class Sandbox(SandboxIdentity identity, Streams streams, SandboxNe
     {
         _programs.Add(programs);
         Adopt(sentry, gofer);
-        Reply reply = await sentry.RequestAsync(new AdoptRequest(), [], RequestTimeout).ConfigureAwait(false);
-        if (reply.Adoption is not { Version: Protocol } adoption)
-            throw AgentException.Failed($"the sentry speaks version {reply.Adoption?.Version ?? 0} of the protocol, this agent {Protocol}");
+        if (await sentry.AdoptAsync(RequestTimeout).ConfigureAwait(false) is not { } adoption)
+            return;
         _programs.Update(adoption);
         Successor = null; // else it would have ended with the agent before
         using ConnectedNetwork? connected = network.Reconnect();

@@ -82,26 +82,29 @@ public sealed class SandboxRecords(AgentFolders folders, ILogger<SandboxRecords>
             File.Delete(PathOf(id));
     }
 
-    /// <summary>All there are; what cannot be read is removed.</summary>
-    public List<SandboxRecord> Load()
+    /// <summary>All there are. What cannot be read may be of another build, whose agent finds its sandbox again: it stays.</summary>
+    /// <param name="unread">Whether there was any of that.</param>
+    public List<SandboxRecord> Load(out bool unread)
     {
+        unread = false;
         List<SandboxRecord> records = [];
         foreach (string file in Directory.EnumerateFiles(folders.Sandboxes))
         {
+            if (!file.EndsWith(".json", StringComparison.Ordinal))
+            {
+                File.Delete(file); // half a record, whose predecessor is there
+                continue;
+            }
+
             try
             {
-                if (file.EndsWith(".json", StringComparison.Ordinal) && JsonSerializer.Deserialize(File.ReadAllBytes(file), SandboxRecordJson.Default.SandboxRecord) is { } record)
-                {
-                    records.Add(record);
-                    continue;
-                }
+                records.Add(JsonSerializer.Deserialize(File.ReadAllBytes(file), SandboxRecordJson.Default.SandboxRecord) ?? throw new JsonException("it is null"));
             }
             catch (JsonException e)
             {
-                logger.LogWarning("{File} is no record of a sandbox: {Reason}", file, e.Message);
+                unread = true;
+                logger.LogWarning("{File} is no record of a sandbox, or one of another build's: {Reason}", file, e.Message);
             }
-
-            File.Delete(file);
         }
 
         return records;
