@@ -436,7 +436,8 @@ internal sealed class Sandbox : IHostStreamWatcher, IDisposable
         {
             DumpFinished finished = checkpoint.Dump();
             _platform.Post(() => Finish(checkpoint, finished, agent));
-        })) { IsBackground = true, Name = "dump" }.Start();
+        }))
+        { IsBackground = true, Name = "dump" }.Start();
     }
 
     /// <summary>A guest whose memory could not be written goes on; the agent that asked for it, if it is still there, is told.</summary>

@@ -56,6 +56,23 @@ public sealed class BuildTests(AgentFixture agent) : IClassFixture<AgentFixture>
         Assert.DoesNotContain("\n", reply.Error!, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("null", "it is null")]
+    [InlineData("{\"signal\":null}", "signal")]
+    public void Attach_InputThatIsNone_IsRefusedInOneLine_AndTheProgramEnds(string input, string error)
+    {
+        using FrameChannel channel = new(UnixChannel.Connect(HostPath.FromText(agent.AttachSocket)).Value);
+        using Microsoft.Win32.SafeHandles.SafeFileHandle file = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite);
+        int nothing = (int)file.DangerousGetHandle();
+        channel.Send(System.Text.Encoding.UTF8.GetBytes("{\"run\":{\"rootFolder\":\"/\",\"program\":{\"arguments\":[\"sleep\",\"1000\"]}}}"), [nothing, nothing, nothing]);
+        Assert.NotNull(Receive().Started);
+        channel.Send(System.Text.Encoding.UTF8.GetBytes(input));
+        Assert.Contains(error, Receive().Error, StringComparison.Ordinal);
+        Assert.Equal(137, Receive().Exit?.ExitCode);
+
+        AttachReply Receive() => System.Text.Json.JsonSerializer.Deserialize(channel.Receive(out _)!, ApiJson.Default.AttachReply)!;
+    }
+
     [Fact]
     public void Run_SentryOfAnotherBuild_IsRefused()
     {

@@ -266,14 +266,17 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             {
                 foreach (int descriptor in descriptors)
                     HostFile.Close(descriptor);
-                if (JsonSerializer.Deserialize(frame, ApiJson.Default.AttachInput) is not { } input)
-                    continue;
+                AttachInput input = StrictJson.Read<AttachInput>(frame);
                 left = input.Detach;
                 Observe(take(input));
             }
 
             if (left)
                 detach();
+        }
+        catch (JsonException e)
+        {
+            TrySend(client, new AttachReply { Error = AgentException.Invalid("what came is no input for a program: " + e.Message).Message });
         }
         finally
         {
