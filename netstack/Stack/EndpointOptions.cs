@@ -47,7 +47,7 @@ public sealed partial class EndpointOptions
     [Saved(8)] public bool FreeBind;
     [Saved(9)] public bool Transparent;
 
-    /// <summary>SO_LINGER in seconds; negative when off.</summary>
+    /// <summary>SO_LINGER in seconds; when off the complement of what it was last, which is negative.</summary>
     [Saved(10)] public int Linger = -1;
 
     /// <summary>SO_SNDBUF and SO_RCVBUF as the kernel counts them, in bytes.</summary>

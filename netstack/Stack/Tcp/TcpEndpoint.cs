@@ -121,9 +121,11 @@ public sealed partial class TcpEndpoint : Endpoint, IStackTimerTarget, IAfterLoa
     /// <summary>Other options of tcp(7); what takes effect at once does so with <see cref="OnOptionsChanged"/>.</summary>
     public void SetOptions(TcpOptions options) => _tcpOptions = Layer.OptionsCache.Share(options);
 
-    /// <summary>TCP_MAXSEG as getsockopt shows it: that of the connection, or the one that was set.</summary>
-    public int MaxSegment => _state is TcpState.Closed or TcpState.Listen && _tcpOptions.MaxSegment > 0 ? _tcpOptions.MaxSegment
-        : _state is TcpState.Closed or TcpState.Listen ? TcpConstants.DefaultMss : Snd.Mss;
+    /// <summary>TCP_MAXSEG as getsockopt shows it: that of the connection, also when it has ended, or the one that was set.</summary>
+    public int MaxSegment => _state is TcpState.Closed or TcpState.Listen && _tcpOptions.MaxSegment > 0 ? _tcpOptions.MaxSegment : Snd.Mss;
+
+    /// <summary>The largest window that may be offered: 0 before there is a connection.</summary>
+    public int WindowClamp => _state is TcpState.Closed or TcpState.Listen ? 0 : (int)Rcv.Clamp;
 
     /// <summary>TCP_QUICKACK as getsockopt shows it.</summary>
     public bool IsQuickAck => !Ack.IsPingPong;

@@ -163,7 +163,7 @@ internal static class TcpOpen
             return false;
         if (e.Layer.FindWaiting(in tuple) is not { } waiting)
             return true;
-        if (!waiting.MayReuse(out uint sequence, out uint recent, out long recentAt))
+        if (!waiting.MayReuse(e.Binding is not null, out uint sequence, out uint recent, out long recentAt))
             return false;
         waiting.Kill();
         e.Snd.WriteSeq = sequence;

@@ -129,7 +129,8 @@ internal sealed partial class TcpTimeWait : IStackTimerTarget, IAfterLoad
     }
 
     /// <summary>Whether an active open may take its addresses and ports over (RFC 6191), and the sequence number and timestamp to go on with.</summary>
-    public bool MayReuse(out uint sequence, out uint recent, out long recentAt)
+    /// <param name="isBound">The port was chosen by bind and not here: then timestamps suffice, as no other port could be taken (tcp_twsk_unique of Linux).</param>
+    public bool MayReuse(bool isBound, out uint sequence, out uint recent, out long recentAt)
     {
         sequence = _sndNxt + 65535 + 2;
         recent = _recent;
@@ -137,7 +138,7 @@ internal sealed partial class TcpTimeWait : IStackTimerTarget, IAfterLoad
         int reuse = _layer.Stack.Settings.TimeWaitReuse;
         if (reuse == 2)
             reuse = _tuple.Local.IsLoopback || _tuple.Remote.IsLoopback ? 1 : 0;
-        return _recentAt != 0 && reuse != 0 && Now - _recentAt >= TcpConstants.Second;
+        return _recentAt != 0 && (isBound || (reuse != 0 && Now - _recentAt >= TcpConstants.Second));
     }
 
     public void Kill()

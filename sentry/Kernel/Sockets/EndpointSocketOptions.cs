@@ -51,7 +51,9 @@ internal static class EndpointSocketOptions
             case SO.LINGER:
                 if (value.Length < 2 * sizeof(int))
                     return Errno.EINVAL;
-                options.Linger = on ? Math.Max(0, BinaryPrimitives.ReadInt32LittleEndian(value[4..])) : -1;
+                // Switched off, the time is kept and shown.
+                int kept = options.Linger >= 0 ? options.Linger : ~options.Linger;
+                options.Linger = on ? Math.Max(0, BinaryPrimitives.ReadInt32LittleEndian(value[4..])) : ~kept;
                 break;
             case SO.SNDBUF:
                 SetSendBuffer(socket, SocketOptions.DoubleBuffer(number, MinSendBuffer, 2 * settings.WmemMax));
@@ -124,7 +126,7 @@ internal static class EndpointSocketOptions
             case SO.NO_CHECK:
                 return Flag(options.NoChecksum);
             case SO.LINGER:
-                return (byte[])[.. SocketOptions.Number(options.Linger >= 0 ? 1 : 0), .. SocketOptions.Number(Math.Max(0, options.Linger))];
+                return (byte[])[.. SocketOptions.Number(options.Linger >= 0 ? 1 : 0), .. SocketOptions.Number(options.Linger >= 0 ? options.Linger : ~options.Linger)];
             case SO.SNDBUF:
                 return SocketOptions.Number(options.SendBuffer);
             case SO.RCVBUF:

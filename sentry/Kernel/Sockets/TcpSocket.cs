@@ -203,6 +203,10 @@ internal sealed partial class TcpSocket : InetSocket
         {
             _stage = Stage.Unconnected;
             Errno error = _endpoint.TakeError();
+
+            // Once connect(2) has told of the failure the socket is as new (inet_stream_connect of Linux).
+            using (Enter())
+                _endpoint.Disconnect();
             return error == Errno.None ? Errno.ECONNABORTED : error;
         }
 

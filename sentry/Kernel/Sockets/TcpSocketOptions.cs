@@ -132,7 +132,7 @@ internal static class TcpSocketOptions
             case TCP.DEFER_ACCEPT:
                 return Number(options.DeferAccept);
             case TCP.WINDOW_CLAMP:
-                return Number(options.WindowClamp);
+                return Number(options.WindowClamp > 0 ? options.WindowClamp : socket.Tcp.WindowClamp);
             case TCP.INFO:
                 return Info(socket);
             case TCP.CONGESTION:
@@ -143,7 +143,7 @@ internal static class TcpSocketOptions
                 return Number(options.UserTimeout);
             case TCP.NOTSENT_LOWAT:
                 return Number((int)options.NotSentLowWater);
-            case TCP.REPAIR or TCP.THIN_LINEAR_TIMEOUTS or TCP.THIN_DUPACK or TCP.FASTOPEN_CONNECT:
+            case TCP.REPAIR or TCP.THIN_LINEAR_TIMEOUTS or TCP.THIN_DUPACK or TCP.FASTOPEN_CONNECT or TCP.FASTOPEN_NO_COOKIE or TCP.SAVE_SYN or TCP.TX_DELAY:
                 return Number(0);
             case TCP.FASTOPEN:
                 return Number(socket.FastOpenQueue);
