@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Tests.Programs;
 
 /// <summary>Parts of the product die, and disks fill, at random moments: nothing is left behind and nothing is lost (eng/storm, with fewer rounds).</summary>
@@ -14,6 +16,20 @@ public sealed class SurvivalTests
         Outcome outcome = Programs.Finish(Programs.Start([Path.Combine(Samples.Project, "eng/storm"), what, $"{rounds}"]), Limit);
         Assert.True(outcome.ExitCode == 0, outcome.Output + outcome.Error);
         Assert.StartsWith($"{rounds} rounds: ", outcome.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Sentry_HasNoRightsOfItsOwn()
+    {
+        Outcome run = Programs.RunClient(ClientLimit, "run", "-d", "--name", "held", "--rootfs", "/", "--", "sleep", "1000");
+        Assert.True(run.ExitCode == 0, run.Error);
+        using JsonDocument shown = JsonDocument.Parse(Programs.RunClient(ClientLimit, "inspect", "--json", "held").Output);
+        int sentry = shown.RootElement.GetProperty("summary").GetProperty("sentryPid").GetInt32();
+        Dictionary<string, string> status = File.ReadLines($"/proc/{sentry}/status").Select(l => l.Split(":\t")).ToDictionary(l => l[0], l => l[1]);
+        string[] rights = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
+        Assert.All(rights, r => Assert.Equal(new string('0', 16), status[r]));
+        Assert.Equal(("1", "2"), (status["NoNewPrivs"], status["Seccomp"]));
+        Programs.RunClient(ClientLimit, "rm", "-f", "held");
     }
 
     [Fact]
