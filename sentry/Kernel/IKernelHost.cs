@@ -54,7 +54,8 @@ public interface IFileArena
     Result<long> Allocate(long length);
 
     /// <summary>Gives a piece back; its pages are freed on the host.</summary>
-    void Free(long offset, long length);
+    /// <param name="wasMapped">Guests have had it mapped, and their threads may be on their way to unmapping it: it must not become someone else's before they have.</param>
+    void Free(long offset, long length, bool wasMapped);
 
     /// <summary>The bytes of a piece, directly.</summary>
     Span<byte> GetSpan(long offset, int length);

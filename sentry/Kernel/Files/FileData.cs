@@ -348,7 +348,7 @@ public sealed partial class FileData : IAfterLoad
         foreach (FileExtent extent in _extents)
         {
             if (extent.Kind == ExtentKind.Arena)
-                _registry.Arena.Free(extent.Source, extent.Length);
+                _registry.Arena.Free(extent.Source, extent.Length, _mapped);
         }
 
         _extents.Clear();
@@ -599,7 +599,7 @@ public sealed partial class FileData : IAfterLoad
                 error = CopyPages(_extents[index].Slice(pieceStart, pieceEnd), source, overwriteStart, overwriteEnd);
                 if (error != Errno.None)
                 {
-                    _registry.Arena.Free(source, pieceEnd - pieceStart);
+                    _registry.Arena.Free(source, pieceEnd - pieceStart, wasMapped: false);
                     return error;
                 }
             }
@@ -698,7 +698,7 @@ public sealed partial class FileData : IAfterLoad
                     continue;
                 }
 
-                _registry.Arena.Free(gone.Source, gone.Length);
+                _registry.Arena.Free(gone.Source, gone.Length, wasMapped: false);
             }
 
             _extents.RemoveAt(i);

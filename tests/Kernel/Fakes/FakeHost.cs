@@ -144,9 +144,13 @@ internal sealed class FakeArena : IFileArena
         return offset;
     }
 
-    public void Free(long offset, long length)
+    /// <summary>Bytes given back that guests have had mapped.</summary>
+    public long FreedMapped { get; private set; }
+
+    public void Free(long offset, long length, bool wasMapped)
     {
         Allocated -= length;
+        FreedMapped += wasMapped ? length : 0;
         _bytes.AsSpan((int)offset, (int)length).Clear();
     }
 

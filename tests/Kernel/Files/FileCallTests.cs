@@ -340,4 +340,18 @@ public class FileCallTests : FileTestBase
         WriteFile("/other", new string('o', 50000));
         Assert.Equal(0, Kernel.Host.Arena.GetSpan(extent.HostOffset, 1)[0]);
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void PagesOfAFileThatIsGone_AreGivenBackAsMappedWhenTheyWere(bool mapped)
+    {
+        WriteFile("/f", new string('m', 5000));
+        int fd = Open("/f", ReadWrite);
+        if (mapped)
+            Assert.Equal(Errno.None, ((RegularFile)Task.Files.Get(fd)!).GetHostExtents(0, 4096, true, true, []));
+        Call(Sysno.close, fd);
+        Assert.Equal(0, Call(Sysno.unlink, "/f"));
+        Assert.Equal(mapped, ((FakeArena)Kernel.Host.Arena).FreedMapped > 0);
+    }
 }
