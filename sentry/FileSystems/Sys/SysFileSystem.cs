@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Sentry.FileSystems.Sys;
 
-/// <summary>sysfs (sysfs(5)), as little of it as programs look at to size themselves: CPUs, one memory node, huge pages, network interfaces; no other devices.</summary>
+/// <summary>sysfs (sysfs(5)), as little of it as programs look at to size themselves: CPUs and their caches, one memory node, huge pages, network interfaces; no other devices.</summary>
 [Savable("sysfs")]
 public sealed partial class SysFileSystem : FileSystem
 {
@@ -54,7 +54,10 @@ public sealed partial class SysFileSystem : FileSystem
         {
             string self = cpu.ToString(CultureInfo.InvariantCulture);
             string selfMask = (1UL << cpu).ToString("x", CultureInfo.InvariantCulture);
-            cpus.Add("cpu" + self, new StaticDirectory(this).Add("topology", new StaticDirectory(this)
+            StaticDirectory directory = new(this);
+            if (ProcessorCaches.CreateDirectory(this, cpu, count) is { } caches)
+                directory.Add("cache", caches);
+            cpus.Add("cpu" + self, directory.Add("topology", new StaticDirectory(this)
                 .Add("core_id", new SysFile(this, self + "\n"))
                 .Add("physical_package_id", new SysFile(this, "0\n"))
                 .Add("core_siblings", new SysFile(this, mask + "\n"))

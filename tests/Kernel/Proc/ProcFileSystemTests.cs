@@ -280,4 +280,15 @@ public sealed class ProcFileSystemTests
         Assert.Equal("65536\n", Read("/sys/class/net/lo/mtu", other));
         Assert.Equal(-(long)Errno.ENOENT, _kernel.Do(other, Sysno.open, _kernel.PutString(other, "/sys/class/net/dummy7"), 0));
     }
+
+    [Fact]
+    public void Caches_AreTheProcessors()
+    {
+        const string Host = "/sys/devices/system/cpu/cpu0/cache";
+        string[] names = ["level", "type", "size", "coherency_line_size", "ways_of_associativity", "number_of_sets"];
+        foreach (string cache in Directory.Exists(Host) ? Directory.GetDirectories(Host, "index*") : [])
+            Assert.All(names, n => Assert.Equal(File.ReadAllText($"{cache}/{n}"), Read($"{cache}/{n}")));
+        if (Directory.Exists(Host + "/index3"))
+            Assert.Equal("0-1\n", Read(Host + "/index3/shared_cpu_list"));
+    }
 }
