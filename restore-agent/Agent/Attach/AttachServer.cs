@@ -259,29 +259,49 @@ public sealed class AttachServer(AgentFolders folders, SandboxService service, I
             CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously,
             TaskScheduler.Default);
-        bool left = false;
+        bool left = false, refused = false;
         try
         {
             while (!left && client.Receive(out int[] descriptors) is { } frame)
             {
                 foreach (int descriptor in descriptors)
                     HostFile.Close(descriptor);
-                AttachInput input = StrictJson.Read<AttachInput>(frame);
-                left = input.Detach;
-                Observe(take(input));
+                if (refused)
+                    continue;
+                if (Read(client, frame) is { } input)
+                {
+                    left = input.Detach;
+                    Observe(take(input));
+                }
+                else
+                {
+                    // The client is told of the program's end yet.
+                    refused = true;
+                    kill();
+                }
             }
 
             if (left)
                 detach();
         }
+        finally
+        {
+            if (!left && !refused && !exit.IsCompleted)
+                kill();
+        }
+    }
+
+    /// <summary>What a client sends to its program; null when it is none, which the client is told.</summary>
+    private static AttachInput? Read(FrameChannel client, byte[] frame)
+    {
+        try
+        {
+            return StrictJson.Read<AttachInput>(frame);
+        }
         catch (JsonException e)
         {
             TrySend(client, new AttachReply { Error = AgentException.Invalid("what came is no input for a program: " + e.Message).Message });
-        }
-        finally
-        {
-            if (!left && !exit.IsCompleted)
-                kill();
+            return null;
         }
     }
 
