@@ -148,47 +148,26 @@ public sealed partial class UdpLayer
     {
         if (_isLite)
             _liteCounts[(2 * (int)counter) + (isV4 ? 0 : 1)]++;
-        else if (isV4)
-            Of(Counters, counter)++;
         else
-            OfV6(Counters, counter)++;
+            Of(Counters, counter, isV4)++;
     }
 
-    private static ref long Of(StackCounters counters, UdpCounter counter)
+    private static ref long Of(StackCounters counters, UdpCounter counter, bool isV4)
     {
         switch (counter)
         {
             case UdpCounter.Received:
-                return ref counters.UdpReceived;
+                return ref isV4 ? ref counters.UdpReceived : ref counters.Udp6Received;
             case UdpCounter.NoPort:
-                return ref counters.UdpNoPorts;
+                return ref isV4 ? ref counters.UdpNoPorts : ref counters.Udp6NoPorts;
             case UdpCounter.Sent:
-                return ref counters.UdpSent;
+                return ref isV4 ? ref counters.UdpSent : ref counters.Udp6Sent;
             case UdpCounter.BufferError:
-                return ref counters.UdpReceiveBufferErrors;
+                return ref isV4 ? ref counters.UdpReceiveBufferErrors : ref counters.Udp6ReceiveBufferErrors;
             case UdpCounter.ChecksumError:
-                return ref counters.UdpChecksumErrors;
+                return ref isV4 ? ref counters.UdpChecksumErrors : ref counters.Udp6ChecksumErrors;
             default:
-                return ref counters.UdpErrors;
-        }
-    }
-
-    private static ref long OfV6(StackCounters counters, UdpCounter counter)
-    {
-        switch (counter)
-        {
-            case UdpCounter.Received:
-                return ref counters.Udp6Received;
-            case UdpCounter.NoPort:
-                return ref counters.Udp6NoPorts;
-            case UdpCounter.Sent:
-                return ref counters.Udp6Sent;
-            case UdpCounter.BufferError:
-                return ref counters.Udp6ReceiveBufferErrors;
-            case UdpCounter.ChecksumError:
-                return ref counters.Udp6ChecksumErrors;
-            default:
-                return ref counters.Udp6Errors;
+                return ref isV4 ? ref counters.UdpErrors : ref counters.Udp6Errors;
         }
     }
 
