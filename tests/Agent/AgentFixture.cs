@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using System.Text;
 using Sentry.Control;
 
@@ -54,6 +55,18 @@ public sealed class AgentFixture : IDisposable
     public string HttpSocket => Path.Combine(Folder, "run/agent.sock");
 
     public string AttachSocket => Path.Combine(Folder, "run/attach.sock");
+
+    /// <summary>A client of the agent's HTTP API.</summary>
+    public HttpClient Connect() => new(new SocketsHttpHandler
+    {
+        ConnectCallback = async (_, cancellation) =>
+        {
+            Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(HttpSocket), cancellation);
+            return new NetworkStream(socket, ownsSocket: true);
+        },
+    })
+    { BaseAddress = new Uri("http://agent/") };
 
     /// <summary>Starts the client; the caller reads its streams.</summary>
     public Process StartClient(params string[] arguments) => Start("snapshot-rpc.dll", arguments);

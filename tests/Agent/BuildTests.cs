@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using RestoreAgent.Agent.Http;
 using RestoreAgent.Api;
@@ -30,7 +29,7 @@ public sealed class BuildTests(AgentFixture agent) : IClassFixture<AgentFixture>
     [Fact]
     public async Task Http_ClientOfAnotherBuild_IsRefused_ButMayReplaceTheAgent()
     {
-        using HttpClient http = Connect();
+        using HttpClient http = agent.Connect();
         http.DefaultRequestHeaders.Add(ApiHeaders.Build, Other);
         using HttpResponseMessage refused = await http.GetAsync(new Uri("v1/sandboxes", UriKind.Relative));
         Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
@@ -103,15 +102,4 @@ public sealed class BuildTests(AgentFixture agent) : IClassFixture<AgentFixture>
         other.Client("agent", "stop");
         Assert.Empty(Directory.EnumerateFiles(Path.Combine(other.Folder, "run/sentries")));
     }
-
-    private HttpClient Connect() => new(new SocketsHttpHandler
-    {
-        ConnectCallback = async (_, cancellation) =>
-        {
-            Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(agent.HttpSocket), cancellation);
-            return new NetworkStream(socket, ownsSocket: true);
-        },
-    })
-    { BaseAddress = new Uri("http://agent/") };
 }

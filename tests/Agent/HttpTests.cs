@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Json;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using RestoreAgent.Api;
@@ -13,7 +12,7 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
     [Fact]
     public async Task OpenApi_DescribesEveryEndpoint()
     {
-        using HttpClient http = Connect();
+        using HttpClient http = agent.Connect();
         using JsonDocument document = JsonDocument.Parse(await http.GetStringAsync("openapi/v1.json"));
         string[] paths = [.. document.RootElement.GetProperty("paths").EnumerateObject().Select(p => p.Name)];
         Assert.Contains("/v1/sandboxes/{name}/checkpoint", paths);
@@ -24,7 +23,7 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
     [Fact]
     public async Task Run_Detached_IsListedUntilDeleted()
     {
-        using HttpClient http = Connect();
+        using HttpClient http = agent.Connect();
         RunRequest request = new() { RootFolder = "/", Name = "by-http", Detach = true, Program = new ProgramOptions { Arguments = ["sh", "-c", "echo out; exit 2"] } };
         using HttpResponseMessage response = await http.PostAsJsonAsync("v1/sandboxes", request, ApiJson.Default.RunRequest);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
@@ -38,7 +37,7 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
     [Fact]
     public async Task Run_Attached_WaitsForItsToken()
     {
-        using HttpClient http = Connect();
+        using HttpClient http = agent.Connect();
         RunRequest request = new() { RootFolder = "/", Program = new ProgramOptions { Arguments = ["true"] } };
         using HttpResponseMessage response = await http.PostAsJsonAsync("v1/sandboxes", request, ApiJson.Default.RunRequest);
         Started? started = await response.Content.ReadFromJsonAsync(ApiJson.Default.Started);
@@ -83,7 +82,7 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
 
     private async Task AssertProblem(string path, string body, string named)
     {
-        using HttpClient http = Connect();
+        using HttpClient http = agent.Connect();
         using StringContent content = new(body, Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await http.PostAsync(new Uri(path, UriKind.Relative), content);
         Problem? problem = await response.Content.ReadFromJsonAsync(ApiJson.Default.Problem);
@@ -100,15 +99,4 @@ public sealed class HttpTests(AgentFixture agent) : IClassFixture<AgentFixture>
         Assert.Equal(Owner, File.GetUnixFileMode(agent.HttpSocket) & (UnixFileMode)0x1B6);
         Assert.Equal(Owner, File.GetUnixFileMode(agent.AttachSocket) & (UnixFileMode)0x1B6);
     }
-
-    private HttpClient Connect() => new(new SocketsHttpHandler
-    {
-        ConnectCallback = async (_, cancellation) =>
-        {
-            Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(agent.HttpSocket), cancellation);
-            return new NetworkStream(socket, ownsSocket: true);
-        },
-    })
-    { BaseAddress = new Uri("http://agent/") };
 }
